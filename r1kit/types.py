@@ -1,0 +1,127 @@
+"""Every record that flows through r1kit. Standard library only.
+
+Records are frozen: a step never fills in a field later, it returns the next type.
+`Problem` -> `Prompt` -> `Completion` -> `Rollout` (completion + verdict + reward) -> `RolloutGroup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+Split = Literal["train", "validation", "test"]
+Finish = Literal["stop", "length"]
+
+
+class Outcome(StrEnum):
+    """What a verifier found. Only CORRECT earns accuracy; the others say why not."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"  # no answer could be located in the response
+    MALFORMED = "malformed"  # an answer was located but is not of the task's form
+    TIMEOUT = "timeout"  # the verifier hit its own bound
+    ERROR = "error"  # the verifier itself failed; the sample is unscored, not zero
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat turn: `Message("user", "Use 3, 7, 8 to make 29.")`."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`Problem("countdown/3-7-8/29", "countdown", (Message("user", …),), {"nums": [3, 7, 8], "target": 29})`."""
+
+    id: str  # unique within the task, the same on every machine; split membership follows from it
+    task: str  # registered task name
+    messages: tuple[Message, ...]  # what the user says; the prompt template adds the rest
+    reference: Mapping[str, Any]  # what the verifier needs, JSON-serialisable; never shown to the policy
+    language: str = "en"  # ISO 639-1 code of the question
+    tags: tuple[str, ...] = ()  # free labels, e.g. a difficulty
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A problem rendered for one tokenizer: the token ids the policy continues."""
+
+    tokens: tuple[int, ...]  # includes the tokens of `prefill`
+    prefill: str = ""  # start of the response that is given, e.g. "<think>\n"; it counts as response text
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled response."""
+
+    prompt_tokens: tuple[int, ...]
+    tokens: tuple[int, ...]  # new tokens; includes the end-of-sequence token when finish == "stop" by it
+    logprobs: tuple[float, ...]  # nats per new token, under temperature 1 and the full vocabulary
+    sampling_logprobs: tuple[float, ...]  # nats per new token, under the distribution really sampled from
+    text: str  # the response as graded: prefill + decoded new tokens, special tokens dropped
+    finish: Finish
+    policy_version: int  # weight updates the sampler had received
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the task's verifier says of one answer."""
+
+    outcome: Outcome
+    extracted: str | None = None  # the answer text as it was graded
+    score: float = 0.0  # 1.0 when correct; tasks with partial credit may use values between
+    detail: str = ""  # one short reason for people, e.g. "7 is used twice"
+
+    @property
+    def correct(self) -> bool:
+        """True for CORRECT alone."""
+        return self.outcome is Outcome.CORRECT
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """`Reward(1.1, {"accuracy": 1.0, "format": 1.0})` with weights 1 and 0.1."""
+
+    total: float  # weighted sum
+    terms: Mapping[str, float]  # raw terms, before their weights
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A completion with its verdict and reward. `reward` is None when it could not be scored."""
+
+    completion: Completion
+    verdict: Verdict
+    reward: Reward | None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutGroup:
+    """The G rollouts of one problem."""
+
+    problem: Problem
+    prompt: Prompt
+    rollouts: tuple[Rollout, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A training text in two parts; loss is taken on `response` only: `Document("7*8=", "56")`."""
+
+    prompt: str  # rendered text, special tokens included; may be empty
+    response: str  # rendered text, end-of-sequence token included where it belongs
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a stage leaves behind."""
+
+    kind: Literal["model", "dataset", "evaluation"]
+    path: Path
+    fingerprint: str  # hash of the stage's settings, code version and inputs' fingerprints
+    summary: Mapping[str, Any] = field(default_factory=dict)  # a few numbers for people, JSON-serialisable
