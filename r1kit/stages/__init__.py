@@ -1,0 +1,1 @@
+"""The stages of the recipe: each turns artifacts into an artifact."""
