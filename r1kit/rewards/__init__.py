@@ -1,0 +1,1 @@
+"""Named reward terms and the weighted sum of them."""

@@ -1,0 +1,1 @@
+"""What the policy is asked, and how its answers are checked."""

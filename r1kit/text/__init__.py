@@ -1,0 +1,1 @@
+"""Prompt templates and plain-text measures of responses."""

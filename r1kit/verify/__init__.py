@@ -1,0 +1,1 @@
+"""Deterministic checkers of answers: they never evaluate model text as code."""
