@@ -1,0 +1,1 @@
+"""What a run tells: logged numbers, progress in the terminal, and the wish to stop."""
