@@ -1,1 +1,1 @@
-"""What people look at: terminal views, pictures, transcripts and tables of a run. Nothing imports it but the command."""
+"""What people look at: terminal views, pictures, transcripts and tables of a run."""

@@ -1,8 +1,8 @@
 """Statistics of an evaluation: scored groups in, the JSON record of one task out. Pure; no torch.
 
 Conventions: P problems, each with the same number N of samples; all shares are in [0, 1]; token counts are
-counts of sampled tokens. An unscored sample (verifier TIMEOUT or ERROR) counts as not correct, so that a broken
-verifier can only lower a result; its share stands under `verdicts`.
+counts of sampled tokens. An unscored sample (verifier TIMEOUT or ERROR) counts as not correct, so that a
+broken verifier can only lower a result; its share stands under `verdicts`.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ class Tokenizer(Protocol):
 class Sample:
     """One completion reduced to the numbers that are averaged."""
 
-    problem: int  # index of its problem
     outcome: Outcome
-    extracted: str | None
     well_formed: bool
     thought: bool  # the response has non-blank thinking
     thinking_tokens: int
@@ -56,17 +54,17 @@ class Sample:
 def evaluate_groups(
     groups: Sequence[RolloutGroup], tokenizer: Tokenizer, answer_key: AnswerKey | None = None
 ) -> dict[str, Any]:
-    """The evaluation record of one task: `{"pass@1": {"mean": 0.7, "ci95": [0.65, 0.75]}, "cons@16": 0.9, …}`.
+    """The evaluation record of one task: `{"pass@1": {"mean": 0.7, "ci95": [0.65, 0.75]}, …}`.
 
-    Every number is JSON-serialisable; a mean over nothing is None. `answer_key` says which answers are the same
-    for the majority vote (default: `same_value`). Raises ValueError when there is no group or the groups differ
-    in size.
+    Every number is JSON-serialisable; a mean over nothing is None. `answer_key` says which answers are the
+    same for the majority vote (default: `same_value`). Raises ValueError when there is no group or the groups
+    differ in size.
     """
     sizes = {len(group.rollouts) for group in groups}
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"an evaluation needs groups of one positive size; found sizes {sorted(sizes)}")
     (n,) = sizes
-    samples = [sample for index, group in enumerate(groups) for sample in _samples(index, group, tokenizer)]
+    samples = [sample for group in groups for sample in _samples(group, tokenizer)]
     correct_PN = np.array([[r.verdict.correct for r in group.rollouts] for group in groups], dtype=bool)
     counts = correct_PN.sum(axis=1).tolist()
     record: dict[str, Any] = {
@@ -85,7 +83,7 @@ def evaluate_groups(
     }
 
 
-# --- pass@k ---------------------------------------------------------------------------------------------------
+# --- pass@k -----------------------------------------------------------------------------------------------
 
 
 def pass_at_k(counts: Sequence[int], n: int, k: int) -> float:
@@ -104,12 +102,13 @@ def clustered_interval(counts: Sequence[int], n: int, level: float = 0.95) -> tu
     """Confidence interval of the mean pass rate over a population of problems, from `counts[i]` of n correct.
 
     Samples of one problem resemble each other, so the P·n samples are worth fewer: the effective number is
-    p(1-p)/var(mean), the variance taken between problems and the number bounded by P (samples of a problem all
-    alike) and P·n (independent). The Wilson interval of that many trials, with Student's t for P-1 degrees of
-    freedom, stays inside [0, 1]. When all samples agree the data say nothing of the spread between problems, and
-    P is used: 0 of 100 problems gives [0, 0.037], never [0, 0]. Simulated coverage of the 95% interval with 100
-    or more problems: 92-97% for rates of 5-97%; about 87% where only a handful of problems have any success.
-    Source: Dean and Pagano 2015, J. Survey Statistics and Methodology 3(4), Wilson with effective sample size.
+    p(1-p)/var(mean), the variance taken between problems and the number bounded by P (samples of a problem
+    all alike) and P·n (independent). The Wilson interval of that many trials, with Student's t for P-1
+    degrees of freedom, stays inside [0, 1]. When all samples agree the data say nothing of the spread between
+    problems, and P is used: 0 of 100 problems gives [0, 0.037], never [0, 0]. Simulated coverage of the 95%
+    interval with 100 or more problems: 92-97% for rates of 5-97%; about 87% where only a handful of problems
+    have any success. Source: Dean and Pagano 2015, J. Survey Statistics and Methodology 3(4), Wilson with
+    effective sample size.
     """
     rates = np.asarray(counts, dtype=float) / n
     p, problems = float(rates.mean()), len(rates)
@@ -129,19 +128,19 @@ def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
 
 
 def _student_quantile(z: float, df: int) -> float:
-    """Student's t quantile from the normal one: Cornish-Fisher, Abramowitz and Stegun 26.7.5 (error < 1% at df 4)."""
+    """Student's t quantile from the normal one: Cornish-Fisher, Abramowitz and Stegun 26.7.5."""
     return z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
 
 
-# --- cons@n ---------------------------------------------------------------------------------------------------
+# --- cons@n -----------------------------------------------------------------------------------------------
 
 
 def consensus(groups: Sequence[RolloutGroup], answer_key: AnswerKey) -> float:
     """Share of problems whose majority answer is correct (the paper's cons@64).
 
-    Each sample with an extracted answer votes for `answer_key(problem, answer)`; the key with most votes wins,
-    a tie goes to the key that was voted for first; the first answer of the winning key is the one judged. A
-    problem where no sample has an answer is not solved.
+    Each sample with an extracted answer votes for `answer_key(problem, answer)`; the key with most votes
+    wins, a tie goes to the key that was voted for first; the first answer of the winning key is the one
+    judged. A problem where no sample has an answer is not solved.
     """
     return sum(_majority_correct(group, answer_key) for group in groups) / len(groups)
 
@@ -164,17 +163,17 @@ def same_value(problem: Problem, answer: str) -> str:
     """Answers are the same when they have one exact numeric value (`2*9`, `9 * 2`, `18`), else by their text.
 
     This is how majority votes over mathematical answers are counted. For Countdown, where the answer is an
-    expression, it is a strong aggregate: right answers gather on the target whichever way they reach it, while
-    wrong ones scatter; the vote itself never sees the target. The verbatim vote is reported beside it.
+    expression, it is a strong aggregate: right answers gather on the target whichever way they reach it,
+    while wrong ones scatter; the vote itself never sees the target. The verbatim vote is reported beside it.
     """
     try:
         return str(evaluate(answer.split("=")[0]))
-    except ArithmeticSyntaxError:
+    except (ArithmeticSyntaxError, ZeroDivisionError):
         number = parse_number(answer)
         return same_text(problem, answer) if number is None else str(number)
 
 
-# --- shares and lengths ---------------------------------------------------------------------------------------
+# --- shares and lengths -----------------------------------------------------------------------------------
 
 
 def _shares(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -208,16 +207,14 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _samples(index: int, group: RolloutGroup, tokenizer: Tokenizer) -> list[Sample]:
+def _samples(group: RolloutGroup, tokenizer: Tokenizer) -> list[Sample]:
     samples = []
     for rollout in group.rollouts:
         completion, parsed = rollout.completion, parse(rollout.completion.text)
         thinking = (parsed.thinking or "").strip()
         samples.append(
             Sample(
-                problem=index,
                 outcome=rollout.verdict.outcome,
-                extracted=rollout.verdict.extracted,
                 well_formed=parsed.well_formed,
                 thought=bool(thinking),
                 thinking_tokens=thinking_tokens(completion, group.prompt.prefill, parsed, tokenizer),

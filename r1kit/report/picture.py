@@ -1,0 +1,292 @@
+"""One picture of a training run: accuracy, length, rewards, entropy and language over the steps."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from r1kit.errors import UserError
+from r1kit.files import write_atomic
+from r1kit.report.reading import Row, logs, metrics, number, results, run_folder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Values = npt.NDArray[np.float64]
+
+# Colour-blind safe (Okabe and Ito), told apart in grey by their lightness.
+BLUE, ORANGE, GREEN, PURPLE, INK, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#222222", "#8A8A8A"
+FORMATS = ("png", "svg", "pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One curve: `names` are tried in order, the first the log has is drawn; `test` is the held-out twin."""
+
+    label: str
+    names: tuple[str, ...]
+    colour: str
+    test: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One set of axes."""
+
+    title: str
+    unit: str  # of the vertical axis
+    series: tuple[Series, ...]
+    share: bool = False  # values in [0, 1], drawn as per cent
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What one run contributes: training rows, and evaluation records before and after them."""
+
+    label: str
+    rows: tuple[Row, ...]
+    before: Row | None
+    after: Row | None
+
+
+ACCURACY = Panel(
+    "Accuracy and format",
+    "share of samples",
+    (
+        Series("answer correct", ("accuracy", "reward/accuracy"), BLUE, "pass@1"),
+        Series("format kept", ("format_rate", "reward/format"), ORANGE, "format_rate"),
+    ),
+    share=True,
+)
+LENGTH = Panel(
+    "Length",
+    "tokens per response",
+    (
+        Series("whole response", ("response_tokens",), GREY, "response_tokens"),
+        Series("thinking", ("thinking_tokens",), GREEN, "thinking_tokens"),
+    ),
+)
+ENTROPY = Panel("Entropy of the policy", "nats per token", (Series("entropy", ("entropy",), PURPLE),))
+LANGUAGE = Panel(
+    "Thinking in the language of the question",
+    "share of words",
+    (Series("language consistency", ("language_consistency",), ORANGE, "language_consistency"),),
+    share=True,
+)
+_TERM_COLOURS = {"reward/accuracy": BLUE, "reward/format": ORANGE}  # as in the panel of shares
+_OTHER_COLOURS = (GREEN, PURPLE, "#CC9900", "#56B4E9", GREY)
+
+
+def draw(
+    runs: Mapping[str, Path], out: Path, *, stage: str | None = None, before: str = "base", title: str = ""
+) -> Path:
+    """Draw the RL stage of one run, or of several over each other, into `out` (.png, .svg or .pdf).
+
+    `runs`: label -> run folder. `stage` defaults to the first stage that logged an accuracy. Held-out results
+    of the stages `before` and `stage` stand at both ends as diamonds. Raises UserError when there is nothing
+    to draw.
+    """
+    if out.suffix.lstrip(".").lower() not in FORMATS:
+        raise UserError(f"{out}: a picture's name must end in one of {', '.join('.' + f for f in FORMATS)}")
+    traces = [read_trace(label, run, stage, before) for label, run in runs.items()]
+    buffer = io.BytesIO()
+    figure(traces, title).savefig(buffer, format=out.suffix[1:].lower(), dpi=160)
+    write_atomic(out, buffer.getvalue())
+    return out
+
+
+def read_trace(label: str, run: Path, stage: str | None = None, before: str = "base") -> Trace:
+    """The training rows of `stage` in `run` and the evaluations at both ends of it."""
+    found = logs(run_folder(run), "metrics.jsonl")
+    if stage is not None and stage not in found:
+        raise UserError(
+            f"{run}: no stage {stage!r} with a metrics.jsonl; there are: {', '.join(found) or 'none'}"
+        )
+    for name, path in found.items() if stage is None else [(stage, found[stage])]:
+        rows = tuple(metrics(path))
+        if any(_value(row, ACCURACY.series[0]) is not None for row in rows):
+            evaluated = results(run)
+            return Trace(label, rows, _first(evaluated.get(before)), _first(evaluated.get(name)))
+    raise UserError(
+        f"{run}: no accuracy in any metrics.jsonl yet; the picture needs an RL stage that has begun"
+    )
+
+
+def figure(traces: Sequence[Trace], title: str = "") -> Figure:
+    """Five panels with every trace. One run shows its raw points, several show each run and their mean."""
+    from matplotlib.figure import Figure
+
+    assert traces
+    picture = Figure(figsize=(11, 7.4), layout="constrained", facecolor="white")
+    engine: Any = picture.get_layout_engine()
+    engine.set(w_pad=0.12, h_pad=0.1, wspace=0.03, hspace=0.03)
+    grid = picture.add_gridspec(2, 2)
+    corner = grid[1, 1].subgridspec(2, 1)
+    places = (grid[0, 0], grid[0, 1], grid[1, 0], corner[0], corner[1])
+    panels = (ACCURACY, LENGTH, _reward_panel(traces), ENTROPY, LANGUAGE)
+    last = max(trace.rows[-1]["step"] for trace in traces)
+    for place, panel in zip(places, panels, strict=True):
+        axes = picture.add_subplot(place)
+        _draw_panel(axes, panel, traces, bottom=panel is not ENTROPY)
+        axes.set_xlim(-0.045 * max(last, 1), 1.045 * max(last, 1))
+    if title:
+        picture.suptitle(title, fontsize=15, fontweight="bold", color=INK)
+    picture.supxlabel(_footnote(traces), fontsize=9.5, color="#555555")
+    return picture
+
+
+def smooth(values: Values, window: int) -> Values:
+    """Centred moving mean over `window` points (odd), narrower towards the ends; NaN points are left out."""
+    half = window // 2
+    result = np.full(len(values), np.nan)
+    for i in range(len(values)):
+        reach = min(half, i, len(values) - 1 - i)
+        seen = values[i - reach : i + reach + 1]
+        if not np.isnan(seen).all():
+            result[i] = float(np.nanmean(seen))
+    return result
+
+
+def window_for(steps: int) -> int:
+    """The smoothing window of a run: a tenth of its steps, odd, 1 to 51."""
+    return min(51, steps // 10 | 1)
+
+
+def _reward_panel(traces: Sequence[Trace]) -> Panel:
+    names = dict.fromkeys(name for trace in traces for row in trace.rows for name in row)
+    terms = [name for name in names if name.startswith("reward/")]
+    series = [Series("total (weighted)", ("reward",), INK)]
+    others = cycle(_OTHER_COLOURS)
+    for name in terms:
+        series.append(Series(name.removeprefix("reward/"), (name,), _TERM_COLOURS.get(name) or next(others)))
+    return Panel("Reward and its raw terms", "mean per sample", tuple(series))
+
+
+def _draw_panel(axes: Axes, panel: Panel, traces: Sequence[Trace], bottom: bool) -> None:
+    drawn = [series for series in panel.series if _draw_series(axes, panel, series, traces)]
+    axes.set_title(panel.title, loc="left", fontsize=12.5, fontweight="bold", color=INK)
+    axes.set_ylabel(panel.unit, fontsize=10.5, color="#444444")
+    axes.tick_params(labelsize=10, colors="#444444", length=0)
+    axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color("#BBBBBB")
+    _limits(axes, panel)
+    if bottom:
+        axes.set_xlabel("training step", fontsize=10.5, color="#444444")
+    else:
+        axes.tick_params(labelbottom=False)
+    if not drawn:
+        axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", va="center", color=GREY)
+    elif len(drawn) > 1:
+        axes.legend(frameon=False, fontsize=10, loc="best", handlelength=1.6, labelcolor=INK)
+
+
+def _limits(axes: Axes, panel: Panel) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    if panel.share:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if panel is ACCURACY:
+        axes.set_ylim(-0.03, 1.05)
+    elif panel is not LANGUAGE:
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4 if panel is ENTROPY else 6))
+    else:
+        axes.set_ylim(top=1.02)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def _draw_series(axes: Axes, panel: Panel, series: Series, traces: Sequence[Trace]) -> bool:
+    """Draw one series of all runs; False when no run has it."""
+    curves = [curve for trace in traces if (curve := _curve(trace, series)) is not None]
+    if not curves:
+        return False
+    style: dict[str, Any] = {"color": series.colour, "solid_capstyle": "round"}
+    smoothed = [smooth(y, window_for(len(y))) for _, y in curves]
+    if len(curves) == 1:
+        (x, y), line = curves[0], smoothed[0]
+        axes.plot(x, y, ".", color=series.colour, alpha=0.28, markersize=5, markeredgewidth=0)
+        axes.plot(x, line, linewidth=2.2, label=series.label, **style)
+    else:
+        for (x, _), line in zip(curves, smoothed, strict=True):
+            axes.plot(x, line, linewidth=1.0, alpha=0.4, **style)
+        x, line = _mean_curve([x for x, _ in curves], smoothed)
+        axes.plot(x, line, linewidth=2.4, label=series.label, **style)
+    if series.test:
+        _draw_held_out(axes, traces, series, share=panel.share)
+    return True
+
+
+def _mean_curve(steps: Sequence[Values], lines: Sequence[Values]) -> tuple[Values, Values]:
+    """The mean over runs at the steps that all of them have."""
+    shared = sorted(set.intersection(*(set(x.tolist()) for x in steps)))
+    rows = [[line[x.tolist().index(step)] for step in shared] for x, line in zip(steps, lines, strict=True)]
+    return np.array(shared), np.array(rows).mean(axis=0)
+
+
+def _draw_held_out(axes: Axes, traces: Sequence[Trace], series: Series, *, share: bool) -> None:
+    """A diamond for each run before and after training, and the mean over the runs in figures."""
+    last = float(max(trace.rows[-1]["step"] for trace in traces))
+    ends = (
+        ([t.before for t in traces], -0.02 * last, 9, -6),
+        ([t.after for t in traces], 1.02 * last, -9, 6),
+    )
+    for records, x, right, up in ends:
+        found = [
+            (record, v) for record in records if record and (v := number(record, series.test)) is not None
+        ]
+        for record, value in found:
+            low, high = _interval(record, series.test) or (value, value)
+            axes.errorbar(
+                x, value, yerr=[[value - low], [high - value]], fmt="D", markersize=7, color=series.colour,
+                markeredgecolor="white", markeredgewidth=1.0, elinewidth=1.6, capsize=3, zorder=5,
+                clip_on=False,
+            )  # fmt: skip
+        if found:
+            mean = sum(value for _, value in found) / len(found)
+            axes.annotate(
+                f"{100 * mean:.0f}%" if share else f"{mean:.0f}", (x, mean), (right, up), color=series.colour,
+                textcoords="offset points", fontsize=10.5, fontweight="bold", zorder=6,
+                ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
+            )  # fmt: skip
+
+
+def _curve(trace: Trace, series: Series) -> tuple[Values, Values] | None:
+    x = np.array([row["step"] for row in trace.rows], dtype=np.float64)
+    raw = [_value(row, series) for row in trace.rows]
+    y = np.array([np.nan if value is None else value for value in raw], dtype=np.float64)
+    return None if np.isnan(y).all() else (x, y)
+
+
+def _value(row: Row, series: Series) -> float | None:
+    return next((value for name in series.names if (value := number(row, name)) is not None), None)
+
+
+def _interval(record: Row, name: str) -> tuple[float, float] | None:
+    entry = record.get(name)
+    return (entry["ci95"][0], entry["ci95"][1]) if isinstance(entry, dict) and "ci95" in entry else None
+
+
+def _first(tasks: Mapping[str, Row] | None) -> Row | None:
+    return next(iter(tasks.values()), None) if tasks else None
+
+
+def _footnote(traces: Sequence[Trace]) -> str:
+    if len(traces) == 1:
+        lines = "lines: moving mean of the training samples; dots: single steps"
+    else:
+        names = ", ".join(trace.label for trace in traces)
+        lines = f"thick lines: mean of {len(traces)} runs ({names}); thin lines: single runs"
+    held_out = any(trace.before or trace.after for trace in traces)
+    diamonds = "; diamonds: held-out problems before and after training (bar: 95% interval)"
+    return lines + diamonds if held_out else lines

@@ -1,0 +1,74 @@
+"""The results table of the README: Markdown from one or several results.json files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from r1kit.report.reading import Row, consensus, number, results_file
+
+_MISSING = "–"
+
+
+def readme_table(files: Mapping[str, Path]) -> str:
+    """A Markdown table with a row for every stage, task and run. `files`: label ("seed 1") -> results.json.
+
+    The stages keep the order of the first file. The columns "Run" and "Task" are left out when there is only
+    one of them. Raises UserError when a file is missing or malformed, or when there is nothing in the files.
+    """
+    loaded = {label: results_file(path) for label, path in files.items()}
+    rows = [
+        (stage, task, label, stages[stage][task])
+        for stage in dict.fromkeys(stage for stages in loaded.values() for stage in stages)
+        for task in dict.fromkeys(t for stages in loaded.values() for t in stages.get(stage, {}))
+        for label, stages in loaded.items()
+        if task in stages.get(stage, {})
+    ]
+    several_tasks = len({task for _, task, _, _ in rows}) > 1
+    header = ["Stage", *(["Task"] if several_tasks else []), *(["Run"] if len(files) > 1 else [])]
+    lines = [
+        [
+            f"`{stage}`",
+            *([task] if several_tasks else []),
+            *([label] if len(files) > 1 else []),
+            *_cells(record),
+        ]
+        for stage, task, label, record in rows
+    ]
+    votes = {vote[0] for *_, record in rows if (vote := consensus(record))}
+    titles = [
+        *header,
+        "pass@1 [95% CI]",
+        "/".join(sorted(votes)) or "cons@k",
+        "format",
+        "thinking tokens",
+        "cut off",
+    ]
+    alignment = ["---"] * len(header) + ["---:"] * 5
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, alignment, *lines)) + "\n"
+
+
+def percent(value: float | None) -> str:
+    """`0.135` -> `13.5%`; a dash for None."""
+    return _MISSING if value is None else f"{100 * value:.1f}%"
+
+
+def interval(record: Row) -> str:
+    """`13.5% [10.1, 17.8]`: pass@1 with its confidence interval, in per cent."""
+    entry = record.get("pass@1")
+    text = percent(number(record, "pass@1"))
+    if isinstance(entry, dict) and isinstance(entry.get("ci95"), list) and len(entry["ci95"]) == 2:
+        low, high = entry["ci95"]
+        text += f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return text
+
+
+def _cells(record: Row) -> list[str]:
+    vote, tokens = consensus(record), number(record, "thinking_tokens")
+    return [
+        interval(record),
+        percent(vote[1] if vote else None),
+        percent(number(record, "format_rate")),
+        _MISSING if tokens is None else f"{tokens:.0f}",
+        percent(number(record, "truncation_rate")),
+    ]
