@@ -3,7 +3,7 @@
 Whatever instant the process or the machine dies at, a reader finds the old state or the new one, never a
 mixture: data goes to a temporary sibling, is fsynced, renamed into place, and the parent folder is fsynced.
 Folders carry a `manifest.json` with the size and xxh3 hash of each file, so that damage is found
-by `verify_folder`. Every operation goes through `disk.current`, which a test replaces to crash after each one.
+by `verify_folder`. Every operation goes through `disk.current`, which a test replaces to crash after each.
 """
 
 from r1kit.files.disk import require_space

@@ -102,6 +102,7 @@ def _build(build: Callable[[Path], None], temporary: Path, final: Path, needed: 
 
 def _seal(folder: Path) -> None:
     """Write the manifest and make everything in `folder` durable."""
+    assert not (folder / MANIFEST).exists(), "the manifest is written here, not by the builder"
     names = _members(folder)
     entries = {n: {"bytes": (folder / n).stat().st_size, "xxh3": hash_file(folder / n)} for n in names}
     disk.current.write(folder / MANIFEST, (dump_json({"files": entries}, indent=2) + "\n").encode())
@@ -118,7 +119,12 @@ def _swap(temporary: Path, final: Path) -> None:
     if replacing:
         disk.current.remove(displaced)
         disk.current.rename(final, displaced)
-    disk.current.rename(temporary, final)
+    try:
+        disk.current.rename(temporary, final)
+    except OSError:
+        if replacing:
+            disk.current.rename(displaced, final)
+        raise
     disk.current.sync(final.parent)
     if replacing:
         disk.current.remove(displaced)

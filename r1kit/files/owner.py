@@ -27,7 +27,7 @@ def lock(folder: Path) -> Iterator[None]:
     """Own `folder` until the block ends. RunFolderError names the process that owns it already.
 
     The kernel drops the lock of a process that died, so a stale one is simply taken over. Where the file
-    system has no locks, the recorded process decides: gone on this host is stale, on another host is taken as alive.
+    system has no locks, the recorded process decides: gone on this host is stale, other hosts count as alive.
     """
     path = folder.absolute() / LOCK
     if path in _held:
@@ -38,9 +38,8 @@ def lock(folder: Path) -> Iterator[None]:
     try:
         _acquire(descriptor, folder)
         _held.add(path)
-        with suppress(
-            OSError
-        ):  # what is recorded only serves the message; a full disk must not block a resume
+        # the record serves the message and file systems without locks; a full disk must not block a resume
+        with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, dump_json(_identity(os.getpid())).encode(), 0)
         yield
@@ -62,11 +61,13 @@ def _acquire(descriptor: int, folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise _in_use(folder, holder) from error
-        if holder and holder.get("host") != socket.gethostname():
+        if holder and _may_live(holder):
             raise _in_use(folder, holder) from error
-    pid = holder.get("pid")
-    if holder.get("host") == socket.gethostname() and isinstance(pid, int) and holder == _identity(pid):
-        raise _in_use(folder, holder)
+
+
+def _may_live(holder: Mapping[str, Any]) -> bool:
+    here, pid = holder.get("host") == socket.gethostname(), holder.get("pid")
+    return not here or not isinstance(pid, int) or holder == _identity(pid)
 
 
 def _in_use(folder: Path, holder: Mapping[str, Any]) -> RunFolderError:

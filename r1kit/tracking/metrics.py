@@ -32,7 +32,7 @@ class RunLog:
     """Three JSONL files in `folder`, each row `{"step": 12, …}`.
 
     `metrics.jsonl` holds only numbers that the seed and the settings determine, so that it is bit-identical
-    after a crash and resume; seconds and tokens per second go to `timings.jsonl`. NaN and infinities become null.
+    after a crash and resume; seconds and tokens per second go to `timings.jsonl`. NaN and inf become null.
     """
 
     def __init__(self, folder: Path, writers: Sequence[ScalarWriter] = ()) -> None:
@@ -70,7 +70,7 @@ class RunLog:
         return {name: log.offset for name, log in self._logs.items()}
 
     def truncate(self, offsets: Mapping[str, int], step: int = 0) -> None:
-        """Go back to the state of `offsets`; the next row will be of `step`. CheckpointError if it cannot be."""
+        """Go back to the state of `offsets`; the next row is of `step`. CheckpointError if it cannot be."""
         if offsets.keys() != self._logs.keys():
             raise CheckpointError(f"log offsets name {sorted(offsets)}, expected {sorted(self._logs)}")
         for name, log in self._logs.items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-# CSI sequences; OSC, DCS, SOS, PM and APC strings (7- and 8-bit introducers); any other escape with one follower.
-# String bodies exclude introducers, terminators and newlines: linear time, and an open string hides no later line.
+# CSI sequences; OSC, DCS, SOS, PM and APC strings (7- and 8-bit introducers); any other escape, one follower.
+# String bodies exclude introducers, terminators and newlines: linear time; an open string hides no later one.
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\n\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"
