@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -31,9 +33,9 @@ PROMPTS: Mapping[Wording, Mapping[str, str]] = {
         "zh": "用数字{numbers}算出{target}。",
     },
     "full": {
-        "en": "Using the numbers {numbers}, write one arithmetic expression that equals {target}. Every number "
-        "must be used exactly once. You may use {operators} and parentheses. The final answer is the expression "
-        "alone.",
+        "en": "Using the numbers {numbers}, write one arithmetic expression that equals {target}. Every "
+        "number must be used exactly once. You may use {operators} and parentheses. The final answer is the "
+        "expression alone.",
         "zh": "请用数字{numbers}写出一个结果等于{target}的算式。每个数字必须使用且只能使用一次，"
         "可以使用{operators}和括号。最终答案只写这个算式。",
     },
@@ -200,8 +202,7 @@ class Countdown:
     def _problem(self, nums: list[int], target: int) -> Problem:
         settings = self.settings
         key = canonical_key(nums, target)
-        rng = seeds.generator(settings.seed, NAME, "language", key)
-        language = rng.choices(list(settings.languages), list(settings.languages.values()))[0]
+        language = _draw(settings.languages, seeds.fraction(settings.seed, NAME, "language", key))
         text = question(
             nums,
             target,
@@ -297,6 +298,12 @@ def _trees(terms: list[_Term], operators: str) -> Iterator[_Term]:
                 joined = _join(left, right, sign)
                 if joined is not None:
                     yield from _trees([*others, joined], operators)
+
+
+def _draw(weights: Mapping[str, float], position: float) -> str:
+    """The name at `position` in [0, 1) of the weights laid end to end."""
+    bounds = list(accumulate(weights.values()))
+    return list(weights)[min(bisect(bounds, position * bounds[-1]), len(bounds) - 1)]
 
 
 def _read_reference(row: Mapping[str, Any], where: str) -> tuple[list[int], int]:

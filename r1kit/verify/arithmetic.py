@@ -1,4 +1,4 @@
-"""Arithmetic written by a model: parsed to a syntax tree and computed in exact fractions, never run as code."""
+"""Arithmetic written by a model: parsed to a syntax tree and computed in exact fractions, never run."""
 
 from __future__ import annotations
 
