@@ -28,7 +28,7 @@ from r1kit.world.families.styles import (
 )
 
 FAMILY = "knights_knaves"
-MAX_THINKING = 260  # characters of one thinking, twice as many in English; a longer search becomes one try
+MAX_THINKING = {"en": 400, "zh": 190, None: 280}  # characters by voice, about 120 tokens; a longer one is cut
 MAX_TRIES = 5
 
 _TRUTH = {"en": {True: "true", False: "false"}, "zh": {True: "真", False: "假"}}
@@ -52,8 +52,8 @@ def _response(rng: random.Random, puzzle: Puzzle, language: Language) -> str:
         thinking, kinds = (
             suppose(rng, puzzle, voice) if style < 0.75 else try_kinds(rng, puzzle, voice, MAX_TRIES)
         )
-        if len(thinking) > MAX_THINKING * (2 if voice.fixed == "en" else 1):
-            thinking, kinds = try_kinds(rng, puzzle, voice, 1)
+        if len(thinking) > MAX_THINKING[voice.fixed]:
+            thinking, kinds = try_kinds(rng, puzzle, voice, 2)
     return thoughtful(rng, thinking, answer(kinds, language), language)
 
 
