@@ -24,14 +24,15 @@ MAX_RENDER_SECONDS = 10.0
 _R1_ZERO_INSTRUCTION = (
     "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. "
     "The assistant first thinks about the reasoning process in the mind and then provides the user with the "
-    "answer. The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, "
-    "respectively, i.e., <think> reasoning process here </think> <answer> answer here </answer>."
+    "answer. The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> "
+    "tags, respectively, i.e., <think> reasoning process here </think> <answer> answer here </answer>."
 )
 """DeepSeek-R1 (arXiv 2501.12948), table 1; the question follows on a line of its own, as in TinyZero."""
 
 _COUNTDOWN_ZH = (
     "请用数字 {numbers} 组成一个结果等于 {target} 的等式。可以使用加减乘除（+、-、*、/），"
-    "每个数字只能使用一次。请在 <think> </think> 标签中写出思考过程，并在 <answer> </answer> 标签中给出最终的等式，"
+    "每个数字只能使用一次。请在 <think> </think> 标签中写出思考过程，"
+    "并在 <answer> </answer> 标签中给出最终的等式，"
     "例如 <answer> (1 + 2) / 3 </answer>。请在 <think> 标签中逐步思考。"
 )
 """The prompt of Datawhale-R1's Countdown replica, in our words."""

@@ -1,0 +1,211 @@
+"""Published reward terms beyond accuracy and format. Each is off unless a recipe names it."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from r1kit.rewards.registry import NoParameters, RewardInput, reward
+from r1kit.settings import Settings
+from r1kit.text.language import LANGUAGES, word_counts
+from r1kit.text.repetition import repetition_rate
+from r1kit.types import Outcome
+
+_WALKTHROUGH = "from-scratch R1 walk-through (Qwen2.5-0.5B-Instruct)"
+_DATAWHALE = "Datawhale-R1 (Countdown)"
+_STEP = re.compile(
+    r"(?P<numbered>\bStep \d{1,4}:|^\d{1,4}\.(?=\s))|(?P<word>\b(?:First|Second|Next|Finally),)"
+    r"|^[-*](?P<item>[^\n]*)",
+    re.MULTILINE,
+)
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ReasoningStepsParameters(Settings):
+    """Of `reasoning_steps`."""
+
+    enough: Count = 3
+    """Different step marks that earn the whole reward."""
+
+
+@reward(
+    "reasoning_steps",
+    low=0.0,
+    high=1.0,
+    formula="min(1, different step marks / 3): 'Step N:', 'N.', list items, 'First,', 'Second,', 'Next,', 'Finally,'",
+    source=_WALKTHROUGH,
+    parameters=ReasoningStepsParameters,
+)
+def reasoning_steps(sample: RewardInput, parameters: ReasoningStepsParameters) -> float:
+    """A mark counts once however often it is repeated: "First,First,First," is one step."""
+    marks = set()
+    for match in _STEP.finditer(sample.completion.text):
+        mark = match["numbered"] or match["word"] or (match["item"] or "").strip()
+        if mark:
+            marks.add(mark)
+    return min(1.0, len(marks) / parameters.enough)
+
+
+class CosineParameters(Settings):
+    """Of `cosine`: the reward at length 0 and at `max_length`, for right and wrong answers."""
+
+    max_length: Count = 1000
+    """Length from which on the reward stays the same."""
+    unit: Literal["characters", "tokens"] = "characters"
+    """Characters as published, or tokens."""
+    correct_at_zero: Finite = 1.0
+    """Reward of a correct response of length 0."""
+    correct_at_max: Finite = 0.8
+    """Reward of a correct response of `max_length` or longer."""
+    wrong_at_zero: Finite = -0.5
+    """Reward of a wrong response of length 0."""
+    wrong_at_max: Finite = -0.1
+    """Reward of a wrong response of `max_length` or longer."""
+
+
+@reward(
+    "cosine",
+    low=-0.5,
+    high=1.0,
+    formula="at_max + (at_zero - at_max)/2 * (1 + cos(pi * min(length, max_length)/max_length))",
+    source=_WALKTHROUGH,
+    parameters=CosineParameters,
+)
+def cosine(sample: RewardInput, parameters: CosineParameters) -> float:
+    """Prefers short correct answers and long wrong ones; flat beyond `max_length`."""
+    text, tokens = sample.completion.text, sample.completion.tokens
+    length = len(tokens) if parameters.unit == "tokens" else len(text)
+    if sample.verdict.correct:
+        at_zero, at_max = parameters.correct_at_zero, parameters.correct_at_max
+    else:
+        at_zero, at_max = parameters.wrong_at_zero, parameters.wrong_at_max
+    position = min(length, parameters.max_length) / parameters.max_length
+    return at_max + 0.5 * (at_zero - at_max) * (1.0 + math.cos(math.pi * position))
+
+
+class RepetitionParameters(Settings):
+    """Of `repetition_penalty`."""
+
+    n: Count = 3
+    """Words of an n-gram."""
+    penalty: Annotated[float, Field(le=0.0, allow_inf_nan=False)] = -0.1
+    """Reward of a text that only repeats itself; not positive."""
+
+
+@reward(
+    "repetition_penalty",
+    low=-0.1,
+    high=0.0,
+    formula="penalty * (1 - distinct n-grams / n-grams) over lower-cased words",
+    source=_WALKTHROUGH,
+    parameters=RepetitionParameters,
+)
+def repetition_penalty(sample: RewardInput, parameters: RepetitionParameters) -> float:
+    """0.0 for a text without repetition or shorter than n words."""
+    return (
+        parameters.penalty * repetition_rate(sample.completion.text, parameters.n) + 0.0
+    )  # no negative zero
+
+
+class ThoughtLengthParameters(Settings):
+    """Of `thought_length`."""
+
+    longer_than: Annotated[int, Field(ge=0)] = 1000
+    """Characters that the thinking must exceed."""
+
+
+@reward(
+    "thought_length",
+    low=0.0,
+    high=1.0,
+    formula="1 if the thinking is longer than 1000 characters (withdrawn by its authors)",
+    source=_DATAWHALE,
+    parameters=ThoughtLengthParameters,
+)
+def thought_length(sample: RewardInput, parameters: ThoughtLengthParameters) -> float:
+    """1.0 for long thinking, over any number of lines. Easily hacked: kept for the replica."""
+    return 1.0 if len(sample.parsed.thinking or "") > parameters.longer_than else 0.0
+
+
+@reward(
+    "language_consistency",
+    low=0.0,
+    high=1.0,
+    formula="words of the question's language in the thinking / all words in it",
+    source="DeepSeek-R1, section 2.3.2",
+    parameters=NoParameters,
+)
+def language_consistency(sample: RewardInput, parameters: NoParameters) -> float:
+    """0.0 without a word of thinking: otherwise leaving it empty would pay in full.
+
+    Raises ValueError for a question in a language that cannot be told.
+    """
+    language = sample.problem.language
+    if language not in LANGUAGES:
+        raise ValueError(f"language {language!r} cannot be told; known: {', '.join(LANGUAGES)}")
+    counts = word_counts(sample.parsed.thinking or "")
+    total = sum(counts.values())
+    return counts[language] / total if total else 0.0
+
+
+@reward(
+    "countdown_format",
+    low=0.0,
+    high=1.0,
+    formula="1 if the response is <think>text</think>, one line break, <answer>expression</answer>",
+    source=_DATAWHALE,
+    parameters=NoParameters,
+)
+def countdown_format(sample: RewardInput, parameters: NoParameters) -> float:
+    """As `format`, with exactly one line break between the two blocks and nothing around them."""
+    has_form = sample.verdict.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
+    text = sample.completion.text
+    exact = text == text.strip() and "</think>\n<answer>" in text
+    return 1.0 if sample.parsed.well_formed and exact and has_form else 0.0
+
+
+@reward(
+    "countdown_equation",
+    low=0.0,
+    high=1.0,
+    formula="1 if the answer is an expression, without '=', that makes the target from each number once",
+    source=_DATAWHALE,
+    parameters=NoParameters,
+)
+def countdown_equation(sample: RewardInput, parameters: NoParameters) -> float:
+    """Computed in exact fractions instead of the published tolerance of 1e-5."""
+    return 1.0 if sample.verdict.correct and "=" not in (sample.parsed.answer or "") else 0.0
+
+
+class OverlongParameters(Settings):
+    """Of `overlong`, in tokens."""
+
+    max_length: Count = 20480
+    """Length at which the penalty is whole."""
+    buffer: Count = 4096
+    """Tokens before `max_length` over which the penalty grows."""
+
+    @model_validator(mode="after")
+    def _check(self) -> OverlongParameters:
+        if self.buffer > self.max_length:
+            raise ValueError(f"buffer={self.buffer} is above max_length={self.max_length}")
+        return self
+
+
+@reward(
+    "overlong",
+    low=-1.0,
+    high=0.0,
+    formula="0 up to max_length - buffer tokens, falling linearly to -1 at max_length",
+    source="DAPO (arXiv 2503.14476), equation 13",
+    parameters=OverlongParameters,
+)
+def overlong(sample: RewardInput, parameters: OverlongParameters) -> float:
+    """Soft length limit, on the sampled tokens (a prefill is not sampled)."""
+    excess = len(sample.completion.tokens) - (parameters.max_length - parameters.buffer)
+    return -min(1.0, max(0.0, excess / parameters.buffer)) + 0.0

@@ -1,0 +1,37 @@
+"""The two rewards of R1-Zero: accuracy and format."""
+
+from __future__ import annotations
+
+from r1kit.rewards.registry import NoParameters, RewardInput, reward
+from r1kit.types import Outcome
+
+
+@reward(
+    "accuracy",
+    low=0.0,
+    high=1.0,
+    formula="1 if the task's verifier finds the answer correct, else 0",
+    source="DeepSeek-R1, section 2.2.2",
+    parameters=NoParameters,
+)
+def accuracy(sample: RewardInput, parameters: NoParameters) -> float:
+    """1.0 for a CORRECT verdict."""
+    return 1.0 if sample.verdict.correct else 0.0
+
+
+@reward(
+    "format",
+    low=0.0,
+    high=1.0,
+    formula="1 if the response is <think>text</think> <answer>text</answer>, the answer of the task's form",
+    source="DeepSeek-R1, section 2.2.2",
+    parameters=NoParameters,
+)
+def format_(sample: RewardInput, parameters: NoParameters) -> float:
+    """1.0 for the strict tags around an answer of the task's own form.
+
+    The second condition is ours: a format reward that pays for any text between the tags teaches the policy
+    to put anything there.
+    """
+    has_form = sample.verdict.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
+    return 1.0 if sample.parsed.well_formed and has_form else 0.0

@@ -1,0 +1,148 @@
+"""Mathematics problems from a file, in the manner of GSM8K (`#### 18`) and MATH (`\\boxed{18}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any
+
+import xxhash
+from pydantic import Field
+
+from r1kit import seeds
+from r1kit.errors import DataError
+from r1kit.settings import Settings
+from r1kit.tasks import sources
+from r1kit.tasks.protocol import split_of
+from r1kit.text.tags import boxed
+from r1kit.types import Message, Problem, Split, Verdict
+from r1kit.verify.numbers import equal, read_number
+
+NAME = "math"
+QUESTION_FIELDS = ("question", "problem")
+ANSWER_FIELDS = ("answer", "solution")
+_GOLD_MARK = "####"
+_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class MathSettings(Settings):
+    """Where the problems come from."""
+
+    data: str | None = None
+    """A .jsonl or .parquet file or a hub data set with `question` or `problem`, `answer` or `solution`."""
+    test_data: str | None = None
+    """A file or hub data set of the test split alone; `data` then gives train and validation."""
+    language: str = "en"
+    """Language of the questions, ISO 639-1."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """At most so many problems of each split, the first of a seeded order."""
+    skip_bad_rows: bool = False
+    """Leave out rows whose gold answer is missing or is no exact number, instead of refusing the file."""
+    seed: int = 0
+    """Seed of the order. It never moves a problem to another split."""
+
+
+class Math:
+    """The task. `Math(MathSettings(data="gsm8k.jsonl")).problems("test")`."""
+
+    name = NAME
+    reference_keys = ("answer",)
+
+    def __init__(self, settings: MathSettings) -> None:
+        self.settings = settings
+
+    def problems(self, split: Split) -> Sequence[Problem]:
+        """The problems of a split, later copies of one question left out. Raises DataError."""
+        return self._splits[split]
+
+    def verify(self, problem: Problem, answer: str) -> Verdict:
+        """CORRECT when the answer text is exactly the gold number."""
+        return equal(answer, problem.reference["answer"])
+
+    def gold(self, problem: Problem) -> str:
+        """The gold answer, e.g. "18"."""
+        answer = problem.reference["answer"]
+        assert isinstance(answer, str)
+        return answer
+
+    def problem_from_reference(self, row: Mapping[str, Any], where: str = "row") -> Problem:
+        """The problem of a row with a gold `answer`: a solution as in the data sets, or the bare number."""
+        question = next((row[field] for field in QUESTION_FIELDS if isinstance(row.get(field), str)), "")
+        return self._problem(question, _gold(row, where))
+
+    @property
+    def skipped(self) -> int:
+        """Rows left out under `skip_bad_rows`."""
+        self._splits  # noqa: B018 - reading the data counts them
+        return self._skipped
+
+    @cached_property
+    def _splits(self) -> dict[Split, list[Problem]]:
+        settings = self.settings
+        if settings.data is None and settings.test_data is None:
+            raise DataError("task 'math': set data= to a .jsonl or .parquet file or a hub data set")
+        self._skipped = 0
+        test = list(self._read(settings.test_data, "test")) if settings.test_data is not None else None
+        held_out = {problem.id for problem in test or ()}
+        found: dict[Split, list[Problem]] = {split: [] for split in _SPLITS}
+        for problem in self._read(settings.data, "train") if settings.data is not None else ():
+            split = split_of(NAME, problem.id)
+            if test is None:
+                found[split].append(problem)
+            elif problem.id not in held_out:
+                found["validation" if split == "test" else split].append(problem)
+        found["test"] = found["test"] if test is None else test
+        for split in _SPLITS:
+            seeds.generator(settings.seed, NAME, "order", split).shuffle(found[split])
+        return {split: found[split][: settings.limit] for split in _SPLITS}
+
+    def _read(self, source: str, split: str) -> Iterator[Problem]:
+        """The distinct problems of one source."""
+        seen: set[str] = set()
+        for number, row in sources.rows(source, split):
+            try:
+                where = f"{source}: row {number}"
+                problem = self._problem(_text(row, QUESTION_FIELDS, where), _gold(row, where))
+            except DataError:
+                if not self.settings.skip_bad_rows:
+                    raise
+                self._skipped += 1
+                continue
+            if problem.id not in seen:
+                seen.add(problem.id)
+                yield problem
+
+    def _problem(self, question: str, gold: str) -> Problem:
+        key = xxhash.xxh3_64_hexdigest(" ".join(question.split()).encode("utf-8", "surrogatepass"))
+        messages = (Message("user", question),)
+        return Problem(f"{NAME}/{key}", NAME, messages, {"answer": gold}, self.settings.language)
+
+
+def _text(row: Mapping[str, Any], fields: Sequence[str], where: str) -> str:
+    """The first of `fields` that the row has, as non-empty text."""
+    for field in fields:
+        if field in row:
+            value = row[field]
+            if not isinstance(value, str) or not value.strip():
+                raise DataError(f"{where}: field {field!r} must be non-empty text, found {repr(value)[:60]}")
+            return value
+    found = ", ".join(map(str, row)) or "none"
+    raise DataError(f"{where}: field {' or '.join(map(repr, fields))} is missing; found {found[:200]}")
+
+
+def _gold(row: Mapping[str, Any], where: str) -> str:
+    """The gold answer: after the last `####`, else in the last `\\boxed{}`, else the whole field."""
+    solution = _text(row, ANSWER_FIELDS, where)
+    _, marked, after = solution.rpartition(_GOLD_MARK)
+    if marked:
+        gold = after.strip()
+    else:
+        contents = list(boxed(solution))
+        gold = (contents[-1] if contents else solution).strip()
+    if read_number(gold) is None:
+        field = next(field for field in ANSWER_FIELDS if field in row)
+        raise DataError(
+            f"{where}: field {field!r}: the gold answer must be one exact number, found {gold[:60]!r}; "
+            "skip_bad_rows=true leaves such rows out"
+        )
+    return gold
