@@ -1,0 +1,1 @@
+"""Models: loading, saving, precision and chunked log-probabilities."""

@@ -1,0 +1,1 @@
+"""Rollouts: the `Sampler` protocol, the local engine, and collection of scored groups."""

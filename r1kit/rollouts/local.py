@@ -1,0 +1,197 @@
+"""The local rollout engine: batched decoding of any `transformers` decoder in this process.
+
+Left out of a serving engine, because the learner waits for the whole batch anyway: paged memory, chunked
+prefill, speculative decoding. Settings in a checkpoint's generation config other than the end-of-sequence ids
+(repetition penalty, temperature, ...) are ignored: `SamplingParams` alone says how to draw.
+
+Tokens depend on the row's own logits, seed and position. Batches of another size may round matrix products
+differently in the last bit, so exact repetition needs the same call; in float32 a draw hardly ever flips.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from r1kit import seeds as seed_paths
+from r1kit.errors import ModelError
+from r1kit.rollouts import stopping
+from r1kit.rollouts.cache import context_limit
+from r1kit.rollouts.engine import Engine, Job, Response
+from r1kit.rollouts.protocol import SamplingParams
+from r1kit.types import Completion, Prompt
+
+
+class LocalSampler:
+    """A `Sampler` on the model's own device.
+
+    Args:
+        model: a `transformers` causal language model with full attention.
+        tokenizer: its tokenizer.
+        max_batch: most rows decoded at once; more wait. Lower it when memory runs out.
+        dtype: number format to decode in. When it differs from the model's, the sampler keeps a converted
+        copy of the weights, refreshed by `update`; otherwise it reads the model's own weights and costs no
+        memory.
+
+    Raises ModelError for a model whose cache or attention the sampler cannot represent.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, *, max_batch: int = 512, dtype: torch.dtype | None = None
+    ) -> None:
+        source: Any = model
+        if source.config._attn_implementation not in ("sdpa", "eager"):
+            raise ModelError(
+                f"attention {source.config._attn_implementation!r} is not supported by the local sampler: "
+                "load the model with attn_implementation='sdpa'"
+            )
+        self.version = 0
+        self.tokenizer = tokenizer
+        self.max_batch = max_batch
+        self._shared = dtype is None or dtype == source.dtype
+        self._model: Any = source if self._shared else converted_copy(source, dtype or source.dtype)
+        self._context = context_limit(source)
+        self._ends = stopping.end_tokens(source, tokenizer)
+        self._tables: dict[tuple[str, ...], Tensor] = {}
+
+    def sample(
+        self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
+    ) -> list[tuple[Completion, ...]]:
+        """See `Sampler.sample`. Raises ModelError for a prompt that leaves no room in the model's context."""
+        jobs = [
+            self._job(p * group_size + i, prompt, params, seed_paths.derive(seed, i))
+            for p, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+            for i in range(group_size)
+        ]
+        if not jobs:
+            return [() for _ in prompts]
+        found: list[Response] = []
+        with self._decoding():
+            engine = self._engine(jobs, params)
+            while engine.busy:
+                found.extend(engine.step())
+        found.sort(key=lambda response: response.job.index)
+        completions = self._completions(found, [prompts[r.job.index // group_size] for r in found], params)
+        return [tuple(completions[i : i + group_size]) for i in range(0, len(completions), group_size)]
+
+    def stream(self, prompt: Prompt, params: SamplingParams, seed: int) -> Generator[str, None, Completion]:
+        """Yield the response's text piece by piece (the prefill first, if any); returns the completion.
+
+        The same text as sample 0 of `sample` with this seed. Half a character is held back until it is whole.
+        """
+        said = prompt.prefill
+        if said:
+            yield said
+        with self._decoding():
+            engine = self._engine([self._job(0, prompt, params, seed_paths.derive(seed, 0))], params)
+        while True:
+            with self._decoding():
+                done = engine.step()
+                tokens = done[0].tokens if done else tuple(engine.tokens(0))
+            if done:
+                (completion,) = self._completions(done, [prompt], params)
+                if completion.text[len(said) :]:
+                    yield completion.text[len(said) :]
+                return completion
+            text = prompt.prefill + stopping.new_texts(self.tokenizer, [prompt.tokens], [tokens])[0]
+            if text.startswith(said) and len(text) > len(said) and not text.endswith("\ufffd"):
+                yield text[len(said) :]
+                said = text
+
+    def update(self, model: nn.Module) -> None:
+        """Copy the weights and buffers of `model` (nothing to copy where they are shared); `version` rises by
+        one.
+        """
+        if model is not self._model:
+            with torch.no_grad():
+                for mine, theirs in _paired_tensors(self._model, model):
+                    mine.copy_(theirs)
+        self.version += 1
+
+    # -- parts -----------------------------------------------------------------------------------------------
+
+    def _job(self, index: int, prompt: Prompt, params: SamplingParams, seed: int) -> Job:
+        room = params.max_new_tokens
+        if self._context is not None:
+            room = min(room, self._context - len(prompt.tokens))
+        if room < 1 or not prompt.tokens:
+            raise ModelError(
+                f"prompt of {len(prompt.tokens)} tokens: the model needs between 1 and "
+                f"{(self._context or 0) - 1}, so that a response has room"
+            )
+        return Job(index, prompt.tokens, seed, room)
+
+    def _engine(self, jobs: Sequence[Job], params: SamplingParams) -> Engine:
+        if params.stop not in self._tables:
+            vocabulary = self._model.get_output_embeddings().weight.shape[0]
+            self._tables[params.stop] = stopping.code_table(
+                self.tokenizer, vocabulary, self._ends, params.stop
+            )
+        return Engine(self._model, self.tokenizer, params, jobs, self._tables[params.stop], self.max_batch)
+
+    def _completions(
+        self, responses: Sequence[Response], prompts: Sequence[Prompt], params: SamplingParams
+    ) -> list[Completion]:
+        texts = stopping.new_texts(self.tokenizer, [p.tokens for p in prompts], [r.tokens for r in responses])
+        return [
+            Completion(
+                prompt_tokens=prompt.tokens,
+                tokens=response.tokens,
+                logprobs=response.logprobs,
+                sampling_logprobs=response.sampling_logprobs,
+                text=prompt.prefill + stopping.cut(text, params.stop),
+                finish=response.finish,
+                policy_version=self.version,
+            )
+            for prompt, response, text in zip(prompts, responses, texts, strict=True)
+        ]
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Inference mode, dropout off, and memory exhaustion turned into advice."""
+        training = self._model.training
+        self._model.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise ModelError(
+                    f"out of memory while sampling up to {self.max_batch} rows at once: "
+                    "lower max_batch or max_new_tokens"
+                ) from error
+            raise
+        finally:
+            self._model.train(training)
+
+
+def converted_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of `model` with floating-point parameters in `dtype`; ties are kept.
+
+    Parameters are converted while they are copied, so the peak is the model plus the copy. Buffers keep their
+    own
+    format: rotary frequencies and routing biases lose too much in 16 bits.
+    """
+    memo: dict[int, Any] = {
+        id(p): nn.Parameter(p.detach().to(dtype, copy=True), requires_grad=False)
+        for p in model.parameters()
+        if p.is_floating_point()
+    }
+    return copy.deepcopy(model, memo).eval()
+
+
+def _paired_tensors(mine: nn.Module, theirs: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+    """(own, other) parameters and buffers by name. Raises ModelError when the models do not have the same
+    ones.
+    """
+    own = dict(mine.named_parameters()) | dict(mine.named_buffers())
+    other = dict(theirs.named_parameters()) | dict(theirs.named_buffers())
+    if own.keys() != other.keys():
+        differing = sorted(own.keys() ^ other.keys())
+        raise ModelError(f"the updated model has other weights than the sampler's, e.g. {differing[0]!r}")
+    return ((own[name], other[name]) for name in own)

@@ -1,0 +1,53 @@
+"""What a sampler is: the settings of a draw and the protocol that every rollout backend fulfils."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pydantic import Field
+from torch import nn
+
+from r1kit.settings import Settings
+from r1kit.types import Completion, Prompt
+
+
+class SamplingParams(Settings):
+    """How responses are drawn. Filters apply in the order temperature, top-k, top-p."""
+
+    max_new_tokens: int = Field(512, ge=1)
+    """Most new tokens of one response; a response cut here has finish "length"."""
+    temperature: float = Field(1.0, ge=0.0)
+    """Logits are divided by it; 0 takes the most probable token (greedy)."""
+    top_p: float = Field(1.0, gt=0.0, le=1.0)
+    """Draw from the smallest set of most probable tokens whose probability reaches this; 1 keeps all."""
+    top_k: int = Field(0, ge=0)
+    """Draw from the k most probable tokens; 0 keeps all."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a response. The text keeps the stop string and drops what follows it."""
+
+
+class Sampler(Protocol):
+    """Draws responses of the current policy."""
+
+    version: int
+    """Weight updates received so far; recorded in every completion."""
+
+    def sample(
+        self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
+    ) -> list[tuple[Completion, ...]]:
+        """`group_size` responses per prompt, in order.
+
+        Args:
+            prompts: P prompts.
+            group_size: responses per prompt.
+            params: how to draw.
+            seeds: P integers; sample i of prompt p draws from `seeds.derive(seeds[p], i)` alone.
+
+        Returns: P tuples of `group_size` completions.
+        """
+        ...
+
+    def update(self, model: nn.Module) -> None:
+        """Take over the weights of `model` and count one more version."""
+        ...
