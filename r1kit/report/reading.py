@@ -29,16 +29,24 @@ def results(run: Path) -> dict[str, dict[str, Row]]:
 
 def results_file(path: Path) -> dict[str, dict[str, Row]]:
     """The `stages` part of one results file; raises UserError for anything that is not one."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from error
-    stages = found.get("stages") if isinstance(found, dict) else None
+    found = json_object(path)
+    stages = found.get("stages")
     if not isinstance(stages, dict) or not all(isinstance(tasks, dict) for tasks in stages.values()):
         raise UserError(f'{path}: expected {{"stages": {{STAGE: {{TASK: {{…}}}}}}}}')
     return stages
+
+
+def json_object(path: Path) -> Row:
+    """The object in a JSON file; UserError names the file when it is something else."""
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return found
 
 
 def logs(run: Path, name: str) -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from r1kit.errors import UserError
 from r1kit.report.reading import Row, consensus, number, results_file
 
 _MISSING = "–"
@@ -24,6 +25,8 @@ def readme_table(files: Mapping[str, Path]) -> str:
         for label, stages in loaded.items()
         if task in stages.get(stage, {})
     ]
+    if not rows:
+        raise UserError(f"{', '.join(map(str, files.values()))}: no evaluation in it yet")
     several_tasks = len({task for _, task, _, _ in rows}) > 1
     header = ["Stage", *(["Task"] if several_tasks else []), *(["Run"] if len(files) > 1 else [])]
     lines = [

@@ -15,14 +15,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from r1kit.text.language import language_consistency
+from r1kit.text.language import LANGUAGES, language_consistency, word_counts
 from r1kit.text.repetition import repetition_rate
 from r1kit.text.tags import ParsedResponse, parse
 from r1kit.types import Completion, Outcome, Problem, RolloutGroup
 from r1kit.verify.arithmetic import ArithmeticSyntaxError, evaluate
 from r1kit.verify.numbers import parse_number
 
-REPETITIVE = 0.5  # a completion counts as repetitive when more than half of its n-grams are repeats
+REPEAT_LENGTH = (
+    20  # tokens; about one attempt of a search, so that a habit of wording does not count as a loop
+)
+REPETITIVE = 0.2  # a completion is repetitive when more than this share of its token n-grams occurred before
 
 AnswerKey = Callable[[Problem, str], str]
 
@@ -220,11 +223,17 @@ def _samples(group: RolloutGroup, tokenizer: Tokenizer) -> list[Sample]:
                 thinking_tokens=thinking_tokens(completion, group.prompt.prefill, parsed, tokenizer),
                 response_tokens=len(completion.tokens),
                 truncated=completion.finish == "length",
-                repetitive=repetition_rate(completion.text) > REPETITIVE,
-                language=language_consistency(thinking, group.problem.language),
+                repetitive=repetition_rate(completion.tokens, REPEAT_LENGTH) > REPETITIVE,
+                language=_consistency(thinking, group.problem.language),
             )
         )
     return samples
+
+
+def _consistency(thinking: str, language: str) -> float | None:
+    if language not in LANGUAGES or not any(word_counts(thinking).values()):
+        return None
+    return language_consistency(thinking, language)
 
 
 def thinking_tokens(

@@ -1,0 +1,90 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from r1kit.errors import UserError
+from r1kit.report.show import show, sparkline
+
+
+def shown(run):
+    console = Console(file=io.StringIO(), width=140, color_system=None)
+    show(run, console)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "laptop"
+    stage = folder / "stages" / "r1_zero"
+    stage.mkdir(parents=True)
+    (stage / "stage.json").write_text('{"status": "started"}')
+    rows = [
+        {"step": s, "accuracy": s / 10, "thinking_tokens": 30 + s, "grad_norm": 0.25} for s in range(1, 9)
+    ]
+    (stage / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 9')
+    record = {"pass@1": {"mean": 0.128, "ci95": [0.083, 0.173]}, "cons@16": 0.3, "format_rate": 0.44}
+    (folder / "results.json").write_text(json.dumps({"stages": {"base": {"countdown": record}}}))
+    return folder
+
+
+def test_running_run_shows_results_curves_and_last_numbers(run):
+    text = shown(run)
+    assert "laptop: stopped; --resume goes on" in text
+    assert "12.8% [8.3, 17.3]" in text
+    assert "30.0%" in text
+    assert "r1_zero: steps 1 to 8" in text
+    assert "▁▂▃▄▅▆▇█" in text
+    assert "last step: grad_norm 0.25" in text
+    assert "not evaluated" in text
+    assert "stages/r1_zero/metrics.jsonl" in text.replace("\n", "")
+
+
+def test_owner_of_a_running_run_is_named(run):
+    from r1kit.files import LOCK
+
+    (run / LOCK).write_text('{"pid": 4711, "host": "laptop"}')
+    assert "running as process 4711 on laptop" in shown(run)
+
+
+def test_finished_run_says_so(run):
+    (run / "stages" / "r1_zero" / "stage.json").write_text('{"status": "finished"}')
+    assert "laptop: finished" in shown(run)
+
+
+def test_model_text_is_neither_markup_nor_escape_sequence(run):
+    row = {
+        "step": 3,
+        "prompt": "q",
+        "thinking": "[red]a[/red]\x1b[31mb\x07",
+        "answer": "7",
+        "verdict": "correct",
+    }
+    wrong = {**row, "step": 4, "thinking": "later but wrong", "verdict": "wrong"}
+    path = run / "stages" / "r1_zero" / "rollouts.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps(wrong) + "\n")
+    text = shown(run)
+    assert "thinking: [red]a[/red]b" in text
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "2 rollouts logged, 1 correct" in text
+    assert "later but wrong" not in text
+
+
+def test_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is it a run folder"):
+        show(tmp_path, Console(file=io.StringIO()))
+
+
+def test_damaged_stage_file_is_named(run):
+    (run / "stages" / "r1_zero" / "stage.json").write_text("{")
+    with pytest.raises(UserError, match=r"stage\.json: not valid JSON"):
+        shown(run)
+
+
+def test_sparkline_spans_least_to_greatest_and_averages_long_series():
+    assert sparkline([0, 1]) == "▁█"
+    assert sparkline([5, 5, 5]) == "▁▁▁"
+    assert sparkline([0, 0, 7, 7, 3.5, 3.5], width=3) == "▁█▅"
+    assert len(sparkline(list(range(1000)), width=40)) == 40
