@@ -89,6 +89,12 @@ def test_record_of_two_problems_has_the_values_counted_by_hand():
     assert json.loads(json.dumps(record, allow_nan=False)) == record
 
 
+def test_format_rate_asks_for_the_answer_form_of_the_task_too():
+    text = "<think> a </think> <answer> (1 </answer>"
+    groups = [group(rollout(text, Outcome.MALFORMED, "(1"), rollout(text, Outcome.WRONG, "(1"))]
+    assert evaluate_groups(groups, WordTokenizer())["format_rate"] == 0.5
+
+
 def test_absent_kinds_of_sample_give_none_instead_of_nan():
     record = evaluate_groups([group(rollout("3+7"))], WordTokenizer())
     assert record["accuracy_given_thinking"] == {"mean": None, "count": 0}

@@ -43,11 +43,12 @@ _WIDTH = 40
 _LONGEST = 1200  # characters of a shown rollout
 
 
-def show(run: Path, console: Console) -> None:
+def show(run: Path, console: Console | None = None) -> None:
     """Print the stages, their results, curves and last numbers, one rollout, and where the files are.
 
     Raises UserError when `run` is no run folder or one of its files is damaged.
     """
+    console = console or Console(highlight=False)
     for block in blocks(run):
         console.print(block)
 

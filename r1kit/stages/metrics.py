@@ -27,6 +27,8 @@ REPEAT_LENGTH = (
 )
 REPETITIVE = 0.2  # a completion is repetitive when more than this share of its token n-grams occurred before
 
+_FORMLESS = (Outcome.NO_ANSWER, Outcome.MALFORMED)
+
 AnswerKey = Callable[[Problem, str], str]
 
 
@@ -45,7 +47,7 @@ class Sample:
     """One completion reduced to the numbers that are averaged."""
 
     outcome: Outcome
-    well_formed: bool
+    formatted: bool  # strict tags around an answer of the task's own form, as the format reward counts
     thought: bool  # the response has non-blank thinking
     thinking_tokens: int
     response_tokens: int  # end-of-sequence token included
@@ -185,7 +187,7 @@ def _shares(samples: Sequence[Sample]) -> dict[str, Any]:
         return {"mean": _mean(chosen), "count": len(chosen)}
 
     return {
-        "format_rate": _mean([s.well_formed for s in samples]),
+        "format_rate": _mean([s.formatted for s in samples]),
         "truncation_rate": _mean([s.truncated for s in samples]),
         "repetition_rate": _mean([s.repetitive for s in samples]),
         "language_consistency": _mean([s.language for s in samples if s.language is not None]),
@@ -218,7 +220,7 @@ def _samples(group: RolloutGroup, tokenizer: Tokenizer) -> list[Sample]:
         samples.append(
             Sample(
                 outcome=rollout.verdict.outcome,
-                well_formed=parsed.well_formed,
+                formatted=parsed.well_formed and rollout.verdict.outcome not in _FORMLESS,
                 thought=bool(thinking),
                 thinking_tokens=thinking_tokens(completion, group.prompt.prefill, parsed, tokenizer),
                 response_tokens=len(completion.tokens),
