@@ -45,10 +45,13 @@ class Progress:
         if self._quiet:
             yield _QuietBar()
         elif self._stream.isatty():
+            nested = self._rich is not None
             with self._display() as display:
                 task = display.add_task(printable(name), total=total, completed=done, figures="")
                 yield _RichBar(display, task)
-                display.remove_task(task)
+                if nested:  # the outer bar stays on the screen, those of its parts make room for the next
+                    display.refresh()
+                    display.remove_task(task)
         else:
             plain = _PlainBar(self._stream, printable(name), total, done, self._every, self._clock)
             yield plain
