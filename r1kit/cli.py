@@ -1,0 +1,167 @@
+"""The command `r1kit`: reads the arguments, runs one module of `commands`, turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from r1kit import __version__
+from r1kit.errors import Interrupted, UserError
+
+INTERRUPTED = 130  # the shell's status of a command ended by Ctrl-C
+USER_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0, 1 (some input lines were bad), 2 (user error), 130 (stopped)."""
+    arguments = _parse(argv)
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        return _say(f"error: {error}", USER_ERROR)
+    except Interrupted as stopped:
+        return _say(str(stopped), INTERRUPTED)
+    except KeyboardInterrupt:
+        return _say("stopped", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; without this, Python complains again while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _say(text: str, status: int) -> int:
+    from r1kit.tracking.terminal import printable
+
+    print("r1kit:", " ".join(printable(text).split()), file=sys.stderr)
+    return status
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    """Import only what the command needs: `r1kit --help` must not wait for torch."""
+    match arguments.command:
+        case "run":
+            from r1kit.commands.run import run as command
+        case "eval":
+            from r1kit.commands.evaluate import evaluate as command
+        case "score":
+            from r1kit.commands.score import score as command
+        case "chat":
+            from r1kit.commands.show import chat as command
+        case "show":
+            from r1kit.commands.show import show as command
+        case "tasks":
+            from r1kit.commands.catalogue import tasks as command
+        case "rewards":
+            from r1kit.commands.catalogue import rewards as command
+    return command(arguments)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = build_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # argparse takes no positional after an option, but `r1kit run laptop --out x seed=2` is natural.
+    if rest and (arguments.command != "run" or any(text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The argument parser of every command."""
+    parser = argparse.ArgumentParser(
+        prog="r1kit", description="The DeepSeek-R1 training recipe, from a laptop CPU to a cluster."
+    )
+    parser.add_argument("--version", action="version", version=f"r1kit {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="run a recipe, or go on with one"))
+    _add_eval(commands.add_parser("eval", help="test a model on a task"))
+    _add_chat(commands.add_parser("chat", help="talk to a model; thinking and answer are shown apart"))
+    _add_score(commands.add_parser("score", help="score stored completions, JSON lines in and out"))
+    show = commands.add_parser("show", help="show a run in the terminal")
+    show.add_argument("run", type=Path, help="run folder, e.g. runs/laptop")
+    commands.add_parser("tasks", help="list the tasks with their settings")
+    commands.add_parser("rewards", help="list the rewards with their formulas")
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="name of a packaged recipe, or a .yaml file")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="settings laid over it, e.g. stages.r1_zero.steps=10",
+    )
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
+    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the folder")
+    parser.add_argument(
+        "--rerun-changed",
+        action="store_true",
+        help="delete and repeat the stages whose settings, code or inputs changed since they were run",
+    )
+    parser.add_argument("--only", metavar="STAGE", help="this stage alone ('base' only evaluates the base)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and why")
+    parser.add_argument("--quiet", action="store_true", help="no progress display")
+
+
+def _add_model_options(parser: argparse.ArgumentParser, max_new_tokens: int) -> None:
+    parser.add_argument("model", help="model folder, hub name, or micro")
+    parser.add_argument("--template", default="chat", help="prompt template (default: %(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.6, help="default: %(default)s; 0 is greedy")
+    parser.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=max_new_tokens, help="longest response (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument(
+        "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="default: auto"
+    )
+
+
+def _add_eval(parser: argparse.ArgumentParser) -> None:
+    _add_model_options(parser, max_new_tokens=512)
+    parser.add_argument("--task", required=True, help="see `r1kit tasks`")
+    parser.add_argument("--problems", type=int, default=100, help="test problems (default: %(default)s)")
+    parser.add_argument("--samples", type=int, default=16, help="samples per problem (default: %(default)s)")
+    parser.add_argument(
+        "--data", metavar="FILE", help="a .jsonl or .parquet file, or hub data set, of test problems"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="a setting of the task; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the metrics to this JSON file")
+
+
+def _add_chat(parser: argparse.ArgumentParser) -> None:
+    _add_model_options(parser, max_new_tokens=512)
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Reads one JSON object per line (`completion`, optionally `prompt` and `task`, and the reference under "
+        "the task's own keys) and writes one line for each: verdict, extracted, terms, total."
+    )
+    parser.add_argument("--task", help="task of the lines that name none; see `r1kit tasks`")
+    parser.add_argument(
+        "--reward",
+        action="append",
+        default=[],
+        metavar="NAME[=WEIGHT]",
+        help="a reward term; may be repeated (default: accuracy=1 and format=0.1, as in the laptop recipe)",
+    )
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad line")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

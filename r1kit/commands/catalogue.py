@@ -1,0 +1,46 @@
+"""`r1kit tasks` and `r1kit rewards`: what a recipe can name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from r1kit.rewards import rubric  # noqa: F401 - registers the built-in terms
+from r1kit.rewards.registry import describe as describe_rewards
+from r1kit.tasks.registry import describe as describe_tasks
+
+
+def tasks(arguments: argparse.Namespace) -> int:
+    """List every task with its reference keys and settings."""
+    console = Console(highlight=False)
+    for task in describe_tasks():
+        _heading(console, task["name"], task["summary"])
+        console.print(f"  reference: {', '.join(task['reference_keys'])}", markup=False, soft_wrap=True)
+        for setting in task["settings"]:
+            console.print(_setting(setting), markup=False, soft_wrap=True)
+    return 0
+
+
+def rewards(arguments: argparse.Namespace) -> int:
+    """List every reward term with its bounds, formula, source and parameters."""
+    console = Console(highlight=False)
+    for term in describe_rewards():
+        _heading(console, term["name"], f"{term['low']:g} to {term['high']:g}")
+        console.print(f"  {term['formula']}\n  source: {term['source']}", markup=False, soft_wrap=True)
+        for parameter in term["parameters"]:
+            console.print(_setting(parameter), markup=False, soft_wrap=True)
+    return 0
+
+
+def _heading(console: Console, name: str, text: str) -> None:
+    console.print(f"[bold]{escape(name)}[/bold]  {escape(text)}", soft_wrap=True)
+
+
+def _setting(setting: Mapping[str, Any]) -> str:
+    default = json.dumps(setting["default"], ensure_ascii=False, default=str)
+    return f"  {setting['name']} = {default}   {' '.join((setting['description'] or '').split())}"

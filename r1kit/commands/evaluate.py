@@ -1,0 +1,91 @@
+"""`r1kit eval`: the pipeline's evaluation for one model and one task."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rich.console import Console
+
+from r1kit.commands.tables import percent, stage_table
+from r1kit.errors import UnknownNameError
+from r1kit.files import dump_json, write_atomic
+from r1kit.pipeline.config import make_recipe_task
+from r1kit.pipeline.explain import validate
+from r1kit.pipeline.machine import choose_device
+from r1kit.pipeline.merge import COMMAND_LINE, Layered, parse_override
+from r1kit.stages.settings import EvaluationSettings
+from r1kit.tasks.protocol import Task
+from r1kit.tasks.registry import TASKS
+from r1kit.text.templates import TEMPLATES
+from r1kit.tracking.progress import Progress
+from r1kit.tracking.stop import StopFlag
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Evaluate, print a table or JSON, and write the metrics if asked."""
+    settings = _settings(arguments)
+    task = _task(arguments)
+    task.problems("test")  # a wrong data file is told before a model is loaded
+    from r1kit.models.load import resolve_base
+    from r1kit.stages.evaluation import evaluate_model
+
+    with StopFlag() as stop:
+        found = evaluate_model(
+            str(resolve_base(arguments.model)),
+            {arguments.task: task},
+            settings,
+            name=arguments.model,
+            seed=arguments.seed,
+            device=choose_device(arguments.device),
+            progress=Progress(),
+            stop=stop,
+        )
+    record: dict[str, Any] = {arguments.model: found.tasks}
+    if arguments.out:
+        write_atomic(arguments.out, dump_json({"stages": record}, indent=2) + "\n")
+    if arguments.json:
+        print(dump_json({"stages": record}, indent=2))
+    else:
+        _print(record, found.tasks[arguments.task])
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> EvaluationSettings:
+    if arguments.template not in TEMPLATES:
+        raise UnknownNameError("template", arguments.template, TEMPLATES, "--template")
+    data = {
+        "tasks": [arguments.task],
+        "problems": arguments.problems,
+        "samples": arguments.samples,
+        "temperature": arguments.temperature,
+        "top_p": arguments.top_p,
+        "max_new_tokens": arguments.max_new_tokens,
+        "template": arguments.template,
+    }
+    return validate(EvaluationSettings, data, (), lambda path: COMMAND_LINE)
+
+
+def _task(arguments: argparse.Namespace) -> Task:
+    if arguments.task not in TASKS:
+        raise UnknownNameError("task", arguments.task, TASKS, "--task")
+    fields = TASKS[arguments.task].settings.model_fields
+    data: dict[str, Any] = {"task": arguments.task}
+    if "test_size" in fields:
+        data["test_size"] = arguments.problems
+    if arguments.data:
+        # without a setting for test data alone, the file is split, and its test split is what counts
+        data["test_data" if "test_data" in fields else "data"] = arguments.data
+    for assignment in arguments.set:
+        keys, value = parse_override(assignment)
+        for key in reversed(keys[1:]):
+            value = {key: value}
+        data[keys[0]] = value
+    return make_recipe_task(arguments.task, Layered(data={"tasks": {arguments.task: data}}))
+
+
+def _print(record: dict[str, Any], metrics: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    console.print(stage_table(record))
+    verdicts = ", ".join(f"{name} {percent(share)}" for name, share in metrics["verdicts"].items() if share)
+    console.print(f"{metrics['problems']} problems, {metrics['samples']} samples: {verdicts}", soft_wrap=True)

@@ -1,0 +1,85 @@
+"""`r1kit run`: a recipe from its file to results, with a table at the end."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from r1kit.commands.tables import stage_table
+from r1kit.errors import Interrupted
+from r1kit.pipeline.config import Recipe, load_recipe
+from r1kit.pipeline.plan import Step
+from r1kit.pipeline.runner import RunOptions, plan_run, run_recipe
+from r1kit.pipeline.store import RunFolder
+from r1kit.tracking.progress import Progress
+from r1kit.tracking.stop import StopFlag
+
+RUNS = Path("runs")
+PICTURE = "training.png"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run, resume or plan a recipe."""
+    recipe = load_recipe(arguments.recipe, arguments.overrides)
+    out = arguments.out or RUNS / recipe.name
+    console = Console(highlight=False)
+    if arguments.dry_run:
+        _print_plan(console, recipe, out, plan_run(recipe, out, arguments.only))
+        return 0
+    options = RunOptions(arguments.resume, arguments.rerun_changed, arguments.only)
+    progress = Progress(quiet=arguments.quiet)
+    try:
+        with StopFlag() as stop:
+            results = run_recipe(recipe, out, options, progress, stop)
+    except Interrupted as stopped:
+        again = " ".join(["r1kit run", arguments.recipe, *arguments.overrides, "--out", str(out), "--resume"])
+        raise Interrupted(f"{stopped}; everything so far is saved, go on with: {again}") from None
+    _print_results(console, out, results)
+    return 0
+
+
+def _print_plan(console: Console, recipe: Recipe, out: Path, steps: list[Step]) -> None:
+    table = Table(title=f"{recipe.name} in {out}", title_justify="left")
+    for heading in ("stage", "work", "what happens", "why"):
+        table.add_column(heading, overflow="fold")
+    for step in steps:
+        table.add_row(step.stage, step.work, _action(step), step.reason)
+    console.print(table, markup=False)
+
+
+def _action(step: Step) -> str:
+    match step.state:
+        case "done":
+            return "skip"
+        case "broken off" | "damaged":
+            return "resume"
+        case "changed":
+            return "refused without --rerun-changed"
+        case _:
+            return "run"
+
+
+def _print_results(console: Console, out: Path, results: dict[str, Any]) -> None:
+    if results["stages"]:
+        console.print(stage_table(results["stages"]))
+        console.print(f"results   {RunFolder(out).results_file}", markup=False, soft_wrap=True)
+    for name in results["stages"]:
+        model = RunFolder(out).model(name)
+        if model.is_dir():
+            console.print(f"model     {model}   (r1kit chat {model})", markup=False, soft_wrap=True)
+    picture = draw_picture(out)
+    if picture is not None:
+        console.print(f"picture   {picture}", markup=False, soft_wrap=True)
+
+
+def draw_picture(out: Path) -> Path | None:
+    """The picture of the run's first stage with an accuracy, or None when it has none."""
+    from r1kit.report.picture import draw
+
+    if not any(b'"accuracy' in path.read_bytes() for path in out.glob("stages/*/metrics.jsonl")):
+        return None
+    return draw({out.resolve().name: out}, out / PICTURE)

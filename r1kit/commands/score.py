@@ -1,0 +1,137 @@
+"""`r1kit score`: stored completions in, verdicts and rewards out, one JSON object per line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from r1kit.errors import DataError, RecipeError, UserError
+from r1kit.files import dump_json
+from r1kit.rewards.rubric import Rubric, TermSpec, grade
+from r1kit.tasks.protocol import Task
+from r1kit.tasks.registry import make_task
+from r1kit.tracking.terminal import printable
+from r1kit.types import Completion, Outcome
+
+DEFAULT_REWARDS = ("accuracy=1", "format=0.1")
+MAX_LINE = 64 << 20  # characters
+_PREFILLED_THINK = re.compile(r"<think>\s*\Z")
+_UNSCORED: dict[str, Any] = {"verdict": str(Outcome.ERROR), "extracted": None, "terms": {}, "total": 0.0}
+
+
+def score(arguments: argparse.Namespace) -> int:
+    """Score stdin to stdout; 1 when some line could not be read."""
+    scorer = Scorer(parse_rewards(arguments.reward), arguments.task)
+    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    bad = 0
+
+    def report(error: DataError) -> None:
+        nonlocal bad
+        bad += 1
+        if arguments.strict:
+            raise error
+        print("r1kit: error:", printable(str(error)), file=sys.stderr)
+
+    for result in scorer.results(sys.stdin, report):
+        print(dump_json(result))
+    return 1 if bad else 0
+
+
+def parse_rewards(rewards: Sequence[str]) -> Rubric:
+    """The rubric of `--reward` arguments: `accuracy`, `format=0.1`, or several with commas between."""
+    specs = []
+    for text in [part for argument in rewards or DEFAULT_REWARDS for part in argument.split(",")]:
+        name, equals, weight = text.strip().partition("=")
+        try:
+            specs.append(TermSpec(name=name, weight=float(weight) if equals else 1.0))
+        except ValueError:
+            raise RecipeError(f"--reward {text}: the weight must be a finite number") from None
+    return Rubric(specs)
+
+
+class Scorer:
+    """Scores rows of any task, with one rubric."""
+
+    def __init__(self, rubric: Rubric, task: str | None) -> None:
+        self._rubric = rubric
+        self._default = task
+        self._tasks: dict[str, Task] = {}
+        if task is not None:
+            self._task(task)
+
+    def results(self, lines: Iterable[str], report: Callable[[DataError], None]) -> Iterator[dict[str, Any]]:
+        """One result for each line that is not blank, in order.
+
+        A line that cannot be scored is handed to `report` and yields an "error" verdict with total 0, so that
+        results and lines stay side by side.
+        """
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield self.result(_row(line, number), number)
+            except DataError as error:
+                report(error)
+                yield dict(_UNSCORED)
+
+    def result(self, row: Mapping[str, Any], number: int) -> dict[str, Any]:
+        """Verdict, extracted answer, raw terms and weighted total of one row. Raises DataError."""
+        where = f"stdin: row {number}"
+        task = self._task_of(row, where)
+        problem = task.problem_from_reference(row, where)
+        completion = Completion((), (), (), (), _response(row, where), "stop", 0)
+        parsed, verdict = grade(problem, completion, task)
+        reward = self._rubric.score(problem, completion, parsed, verdict)
+        return {
+            "verdict": str(verdict.outcome if reward else Outcome.ERROR),
+            "extracted": verdict.extracted,
+            "terms": dict(reward.terms) if reward else {},
+            "total": reward.total if reward else 0.0,
+        }
+
+    def _task_of(self, row: Mapping[str, Any], where: str) -> Task:
+        name = row.get("task", self._default)
+        if not isinstance(name, str):
+            raise DataError(f"{where}: field 'task' is missing; name the task there or with --task")
+        try:
+            return self._task(name)
+        except UserError as error:
+            raise DataError(f"{where}: field 'task': {error}") from None
+
+    def _task(self, name: str) -> Task:
+        if name not in self._tasks:
+            self._tasks[name] = make_task(name)
+        return self._tasks[name]
+
+
+def _row(line: str, number: int) -> dict[str, Any]:
+    where = f"stdin: row {number}"
+    if len(line) > MAX_LINE:
+        raise DataError(f"{where}: longer than {MAX_LINE} characters")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({str(error).splitlines()[0][:160]})") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: must be an object, found {type(row).__name__}")
+    return row
+
+
+def _response(row: Mapping[str, Any], where: str) -> str:
+    """The completion, with a `<think>` that the prompt had already opened put back in front of it."""
+    completion, prompt = row.get("completion"), row.get("prompt", "")
+    if not isinstance(completion, str):
+        found = (
+            "is missing" if "completion" not in row else f"must be text, found {type(completion).__name__}"
+        )
+        raise DataError(f"{where}: field 'completion' {found}")
+    prefill = _PREFILLED_THINK.search(prompt) if isinstance(prompt, str) else None
+    return (
+        completion
+        if prefill is None or completion.lstrip().startswith("<think>")
+        else prefill.group() + completion
+    )

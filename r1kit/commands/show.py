@@ -1,0 +1,32 @@
+"""`r1kit show` and `r1kit chat`: what a run did, and what its model says."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Show a run folder in the terminal."""
+    from rich.console import Console
+
+    from r1kit.report.show import show as show_run
+
+    show_run(arguments.run, Console(highlight=False))
+    return 0
+
+
+def chat(arguments: argparse.Namespace) -> int:
+    """Talk to a model."""
+    from r1kit.pipeline.machine import choose_device
+    from r1kit.report.chat import chat as talk
+
+    talk(
+        arguments.model,
+        template=arguments.template,
+        max_new_tokens=arguments.max_new_tokens,
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        seed=arguments.seed,
+        device=choose_device(arguments.device),
+    )
+    return 0

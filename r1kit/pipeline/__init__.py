@@ -1,0 +1,1 @@
+"""Recipes, run folders and the runner that takes one through the other."""

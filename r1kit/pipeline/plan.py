@@ -1,0 +1,126 @@
+"""What a run has to do: each stage and evaluation, whether it is done already, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from r1kit.errors import RecipeError, suggestion
+from r1kit.files import hash_file, verify_folder
+from r1kit.pipeline.config import BASE, Recipe, StageSpec
+from r1kit.pipeline.fingerprint import Identity, code_version, differences, fingerprint, without_secrets
+from r1kit.pipeline.store import RunFolder
+from r1kit.stages.registry import EVALUATION_CODE
+
+State = Literal["done", "new", "broken off", "damaged", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`Step("r1_zero", "train", "new", "not started", {…})`: one thing the run does, in order."""
+
+    stage: str  # a stage's name, or "base"
+    work: Literal["train", "evaluate"]
+    state: State
+    reason: str  # for people
+    identity: Identity
+    changes: tuple[str, ...] = ()  # for "changed": what differs from the recorded identity
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to do."""
+        return self.state == "done"
+
+
+def make_plan(
+    recipe: Recipe, folder: RunFolder, base_fingerprint: str | None, only: str | None = None
+) -> list[Step]:
+    """The steps of a recipe in a folder, in order.
+
+    Args:
+        recipe: checked.
+        folder: the run's folder; may not exist.
+        base_fingerprint: of the recipe's base model, None without one.
+        only: leave out every other stage.
+
+    Raises:
+        RecipeError: `only` names no stage.
+    """
+    known = ([BASE] if base_fingerprint else []) + [spec.name for spec in recipe.stages]
+    if only is not None and only not in known:
+        raise RecipeError(f"recipe {recipe.name}: no stage {only!r}{suggestion(only, known)}")
+    steps: list[Step] = []
+    made: dict[str, str] = {}
+    if base_fingerprint is not None:
+        made[BASE] = base_fingerprint
+        steps += _evaluation_steps(BASE, recipe, folder, base_fingerprint)
+    for spec in recipe.stages:
+        step = _stage_step(spec, recipe, folder, made)
+        made[spec.name] = fingerprint(step.identity)
+        steps += [step, *_evaluation_steps(spec.name, recipe, folder, made[spec.name])]
+    return [step for step in steps if only in (None, step.stage)]
+
+
+def _stage_step(spec: StageSpec, recipe: Recipe, folder: RunFolder, made: Mapping[str, str]) -> Step:
+    identity = without_secrets(
+        {
+            "kind": spec.kind,
+            "settings": spec.settings.model_dump(mode="json"),
+            **_tasks_identity(recipe, spec.task_names),
+            "inputs": {"model": made[spec.start]} if spec.start else {},
+            "seed": recipe.run.seed,
+            "code": code_version(spec.entry.code),
+        }
+    )
+    record = folder.stage_record(spec.name)
+    if record is None:
+        return Step(spec.name, "train", "new", "not started", identity)
+    if record.fingerprint != fingerprint(identity):
+        changes = tuple(differences(record.identity, identity))
+        return Step(spec.name, "train", "changed", _first(changes), identity, changes)
+    if not record.finished:
+        return Step(spec.name, "train", "broken off", "started and not finished", identity)
+    faults = verify_folder(folder.model(spec.name))
+    if faults:
+        return Step(spec.name, "train", "damaged", faults[0], identity)
+    return Step(spec.name, "train", "done", "finished with these settings, code and inputs", identity)
+
+
+def _evaluation_steps(name: str, recipe: Recipe, folder: RunFolder, model: str) -> list[Step]:
+    settings = recipe.run.evaluation
+    if settings is None:
+        return []
+    identity = without_secrets(
+        {
+            "model": model,
+            "settings": settings.model_dump(mode="json"),
+            **_tasks_identity(recipe, settings.tasks),
+            "seed": recipe.run.seed,
+            "code": code_version(EVALUATION_CODE),
+        }
+    )
+    record = folder.evaluation(name)
+    if record is None:
+        return [Step(name, "evaluate", "new", "not evaluated", identity)]
+    if record["fingerprint"] != fingerprint(identity):
+        changes = tuple(differences(record["identity"], identity))
+        return [Step(name, "evaluate", "changed", _first(changes), identity, changes)]
+    return [Step(name, "evaluate", "done", "evaluated with these settings, code and model", identity)]
+
+
+def _tasks_identity(recipe: Recipe, names: tuple[str, ...]) -> dict[str, Any]:
+    settings = {name: recipe.run.tasks[name] for name in names}
+    files = {
+        f"{name}.{key}": hash_file(Path(value))
+        for name, task in settings.items()
+        for key, value in task.items()
+        if isinstance(value, str) and len(value) < 4096 and Path(value).is_file()
+    }
+    return {"tasks": settings, "files": files}
+
+
+def _first(changes: tuple[str, ...]) -> str:
+    more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
+    return (changes[0] if changes else "recorded by another version") + more

@@ -1,0 +1,197 @@
+"""Takes a recipe through its run folder: skips what is done, resumes what broke off, runs what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r1kit.errors import RunFolderError
+from r1kit.files import lock, require_space
+from r1kit.pipeline.config import BASE, Recipe
+from r1kit.pipeline.fingerprint import fingerprint, model_fingerprint
+from r1kit.pipeline.machine import choose_device, describe_machine
+from r1kit.pipeline.plan import Step, make_plan
+from r1kit.pipeline.space import bytes_needed
+from r1kit.pipeline.store import RunFolder, tidy_tree
+from r1kit.seeds import derive
+from r1kit.stages.evaluation import evaluate_model
+from r1kit.stages.protocol import StageContext
+from r1kit.tracking.metrics import RunLog
+from r1kit.tracking.progress import Progress
+from r1kit.tracking.stop import StopFlag
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How the user asked for a run."""
+
+    resume: bool = False  # go on in a folder with an unfinished run
+    rerun_changed: bool = (
+        False  # throw away stages whose settings, code or inputs changed, and make them anew
+    )
+    only: str | None = None  # this stage alone, in a new or existing folder
+
+
+def plan_run(recipe: Recipe, out: Path, only: str | None = None) -> list[Step]:
+    """What `run_recipe` would do, without doing anything. Raises UserError."""
+    folder = RunFolder(out)
+    _check_owner(recipe, folder)
+    return make_plan(recipe, folder, _base_fingerprint(recipe), only)
+
+
+def run_recipe(
+    recipe: Recipe, out: Path, options: RunOptions, progress: Progress, stop: StopFlag
+) -> dict[str, Any]:
+    """Run what is missing and return the content of `results.json`.
+
+    Raises:
+        RunFolderError: the folder is in use, belongs to another recipe or other settings, holds an unfinished
+            run and `resume` was not asked for, or the disk is too small.
+        Interrupted: the stop flag was set; the state is saved.
+    """
+    folder = RunFolder(out)
+    _check_owner(recipe, folder)
+    with lock(out):
+        tidy_tree(out)
+        base = _base_fingerprint(recipe)
+        everything = make_plan(recipe, folder, base)
+        _check_folder(folder, everything, options)
+        steps = make_plan(recipe, folder, base, options.only)
+        names = list(dict.fromkeys(step.stage for step in everything))
+        if not all(step.done for step in steps):
+            _check_inputs(recipe, everything, steps, options)
+            require_space(
+                out, bytes_needed(recipe, [s.stage for s in steps if s.work == "train" and not s.done])
+            )
+            _Run(recipe, folder, progress, stop).go(steps, names)
+        return folder.write_results(names)
+
+
+class _Run:
+    """One pass over the steps that are not done."""
+
+    def __init__(self, recipe: Recipe, folder: RunFolder, progress: Progress, stop: StopFlag) -> None:
+        self.recipe, self.folder, self.progress, self.stop = recipe, folder, progress, stop
+        self.device = choose_device(recipe.run.device, recipe.run.threads)
+
+    def go(self, steps: Sequence[Step], names: Sequence[str]) -> None:
+        """Do the steps in order; `results.json` is brought up to date after each."""
+        recipe = self.recipe
+        machine = describe_machine(self.device)
+        self.folder.write_manifest(
+            {"recipe": recipe.data, "seed": recipe.run.seed, "stages": list(names), **machine}
+        )
+        for step in steps:
+            if step.state == "changed":
+                self.progress.say(f"{step.stage}: made anew, {step.reason}")
+                drop = self.folder.drop_stage if step.work == "train" else self.folder.drop_evaluation
+                drop(step.stage)
+        for step in steps:
+            if not step.done:
+                (self.train if step.work == "train" else self.evaluate)(step)
+                self.folder.write_results(names)
+
+    def train(self, step: Step) -> None:
+        """Run a stage, from its newest checkpoint if it has one."""
+        if step.state in ("damaged", "broken off"):
+            self.progress.say(f"{step.stage}: resumed, {step.reason}")
+        spec = self.recipe.stage(step.stage)
+        folder = self.folder.stage(step.stage)
+        self.folder.start_stage(step.stage, step.identity)
+        with RunLog(folder) as log:
+            context = StageContext(
+                name=step.stage,
+                folder=folder,
+                inputs={"model": self.model(spec.start)} if spec.start else {},
+                tasks=self.recipe.tasks,
+                seed=derive(self.recipe.run.seed, "stage", step.stage),
+                device=self.device,
+                fingerprint=fingerprint(step.identity),
+                log=log,
+                progress=self.progress,
+                stop=self.stop,
+            )
+            artifact = spec.entry.build(spec.settings).run(context)
+        self.folder.finish_stage(step.stage, step.identity, artifact)
+
+    def evaluate(self, step: Step) -> None:
+        """Test a model on the frozen problems."""
+        settings = self.recipe.run.evaluation
+        assert settings is not None, "an evaluation step comes from evaluation settings"
+        evaluation = evaluate_model(
+            self.model(step.stage),
+            self.recipe.tasks,
+            settings,
+            name=step.stage,
+            seed=self.recipe.run.seed,
+            device=self.device,
+            progress=self.progress,
+            stop=self.stop,
+        )
+        self.folder.write_evaluation(step.stage, step.identity, evaluation.tasks, evaluation.rows)
+
+    def model(self, name: str) -> str:
+        """Folder or hub name of the base or of a stage's output."""
+        return _base_model(self.recipe) if name == BASE else str(self.folder.model(name))
+
+
+def _base_model(recipe: Recipe) -> str:
+    from r1kit.models.load import resolve_base
+
+    assert recipe.run.base is not None, "checked with the recipe"
+    return str(resolve_base(recipe.run.base))
+
+
+def _base_fingerprint(recipe: Recipe) -> str | None:
+    if recipe.run.base is None:
+        return None
+    return model_fingerprint(_base_model(recipe), recipe.run.revision)
+
+
+def _check_owner(recipe: Recipe, folder: RunFolder) -> None:
+    manifest = folder.manifest()
+    owner = manifest["recipe"].get("name") if manifest else recipe.name
+    if owner != recipe.name:
+        raise RunFolderError(
+            f"{folder.path}: holds a run of recipe {owner!r}, not of {recipe.name!r}; "
+            "choose another folder with --out"
+        )
+
+
+def _check_folder(folder: RunFolder, steps: Sequence[Step], options: RunOptions) -> None:
+    manifest = folder.manifest()
+    if manifest is None:
+        return
+    gone = [name for name in manifest.get("stages", ()) if name not in {step.stage for step in steps}]
+    changed = [
+        f"{s.stage}: {change}" for s in steps if s.state == "changed" for change in s.changes or [s.reason]
+    ]
+    changed += [f"{name}: (not there any more)" for name in gone]
+    if changed and not options.rerun_changed:
+        more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
+        raise RunFolderError(
+            f"{folder.path}: was made differently: {'; '.join(changed[:3])}{more}; "
+            "choose another folder with --out, or make the changed stages anew with --rerun-changed"
+        )
+    wanted = options.resume or options.rerun_changed or options.only is not None
+    if not wanted and not all(step.done for step in steps):
+        raise RunFolderError(
+            f"{folder.path}: holds an unfinished run of this recipe; "
+            "go on with --resume, or choose another folder with --out"
+        )
+
+
+def _check_inputs(
+    recipe: Recipe, everything: Sequence[Step], steps: Sequence[Step], options: RunOptions
+) -> None:
+    """With `only`, what the stage starts from must be there."""
+    if options.only in (None, BASE):
+        return
+    start = recipe.stage(steps[0].stage).start
+    if any(step.stage == start and step.work == "train" and not step.done for step in everything):
+        raise RunFolderError(
+            f"stage {options.only!r} starts from {start!r}, which is not finished; "
+            f"run it first, with --only {start}"
+        )

@@ -1,0 +1,123 @@
+"""Pretraining: a generated corpus, a tokenizer trained on it, a new base model of a standard architecture."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import nn
+
+from r1kit.errors import RecipeError
+from r1kit.learning.batch import EncodedDocument
+from r1kit.learning.sft_loop import train_supervised
+from r1kit.seeds import derive
+from r1kit.stages.checkpoint import publish_model
+from r1kit.stages.protocol import StageContext
+from r1kit.stages.settings import ArchitectureSettings, PretrainStageSettings
+from r1kit.types import Artifact, Document
+from r1kit.world.corpus import pages
+from r1kit.world.tokenizer import train_tokenizer
+
+
+class PretrainStage:
+    """Makes the micro world's base model; starts from nothing."""
+
+    def __init__(self, settings: PretrainStageSettings) -> None:
+        self.settings = settings
+
+    def run(self, context: StageContext) -> Artifact:
+        """Build tokenizer and model, train on the corpus, publish with the measurements."""
+        settings = self.settings
+        corpus_seed = derive(context.seed, "corpus")
+        total = settings.held_out + settings.documents
+        context.progress.say(f"writing {total} documents of the corpus")
+        first = islice(pages(settings.mixture, corpus_seed), settings.tokenizer_documents)
+        tokenizer = train_tokenizer((page.prompt + page.response for page in first), settings.vocab_size)
+        documents = [
+            encode(page, tokenizer, settings.model.max_positions)
+            for page in islice(pages(settings.mixture, corpus_seed), total)
+        ]
+        held_out, training = documents[: settings.held_out], documents[settings.held_out :]
+        model = new_model(settings.model, tokenizer, derive(context.seed, "weights")).to(context.device)
+        summary = train_supervised(
+            model,
+            training,
+            settings.training,
+            seed=context.seed,
+            workdir=context.workdir,
+            log=context.log,
+            progress=context.progress,
+            stop=context.stop,
+        )
+        summary = {
+            **summary,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "corpus_tokens": sum(len(document.tokens) for document in training),
+            "held_out_loss": held_out_loss(model, held_out, context.device),
+        }
+        made = {"kind": "pretrain", "settings": settings.model_dump(mode="json"), "seed": context.seed}
+        story = (
+            "A small base model, pretrained on a generated corpus of questions and answers of mixed quality."
+        )
+        publish_model(context, model, tokenizer, {**made, "summary": summary}, story)
+        return Artifact("model", context.output, context.fingerprint, summary)
+
+
+def encode(document: Document, tokenizer: Any, longest: int) -> EncodedDocument:
+    """Token ids of a corpus page. Prompt and response are encoded apart, as when the model is used."""
+    prompt = tokenizer.encode(document.prompt, add_special_tokens=False)
+    response = tokenizer.encode(document.response, add_special_tokens=False)
+    tokens = array("i", prompt + response)  # a tuple of int objects would take ten times the memory
+    if len(tokens) > longest:
+        raise RecipeError(
+            f"stages: a page of the corpus has {len(tokens)} tokens, model.max_positions is {longest}"
+        )
+    return EncodedDocument(tokens=tokens, response_start=len(prompt))
+
+
+def new_model(settings: ArchitectureSettings, tokenizer: Any, seed: int) -> nn.Module:
+    """A randomly initialised `transformers` causal model; equal seeds give equal weights."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if settings.heads % settings.kv_heads:
+        raise RecipeError(f"model.heads: {settings.heads} is not a multiple of kv_heads, {settings.kv_heads}")
+    config = AutoConfig.for_model(settings.kind, **_config(settings, tokenizer))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return model
+
+
+def _config(settings: ArchitectureSettings, tokenizer: Any) -> Mapping[str, Any]:
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": settings.width,
+        "intermediate_size": settings.feed_forward,
+        "num_hidden_layers": settings.layers,
+        "num_attention_heads": settings.heads,
+        "num_key_value_heads": settings.kv_heads,
+        "head_dim": settings.head_width,
+        "max_position_embeddings": settings.max_positions,
+        "rope_parameters": {"rope_type": "default", "rope_theta": settings.rope_theta},
+        "tie_word_embeddings": settings.tie_embeddings,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+@torch.no_grad()
+def held_out_loss(model: nn.Module, documents: list[EncodedDocument], device: str) -> float:
+    """Mean cross-entropy per response token, in nats, on pages that were not trained on."""
+    model.eval()
+    loss, count = 0.0, 0
+    for document in documents:
+        tokens_1T = torch.tensor([list(document.tokens)], device=device)
+        logits_TV = model(input_ids=tokens_1T).logits[0, :-1].float()
+        nats_T = nn.functional.cross_entropy(logits_TV, tokens_1T[0, 1:], reduction="none")
+        of_response = nats_T[max(document.response_start - 1, 0) :]
+        loss, count = loss + float(of_response.sum()), count + of_response.numel()
+    return loss / count

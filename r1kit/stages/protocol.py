@@ -1,0 +1,52 @@
+"""What a stage is: settings that can be run in a context and leave an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from r1kit.tasks.protocol import Task
+from r1kit.tracking.metrics import RunLog
+from r1kit.tracking.progress import Progress
+from r1kit.tracking.stop import StopFlag
+from r1kit.types import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """Everything a stage gets from the runner."""
+
+    name: str  # the stage's name in the recipe, e.g. "r1_zero"
+    folder: Path  # the stage's own folder: logs, checkpoints and the output lie in it
+    inputs: Mapping[str, str]  # role -> model folder or hub name; "model" is the one to start from
+    tasks: Mapping[str, Task]  # the recipe's tasks by their recipe names
+    seed: int  # of this stage, derived from the run's seed
+    device: str  # "cpu", "cuda", …
+    fingerprint: str  # of settings, code and inputs; written into the artifact
+    log: RunLog
+    progress: Progress
+    stop: StopFlag
+
+    @property
+    def workdir(self) -> Path:
+        """Where checkpoints of the unfinished stage lie; removed by nobody, read again by a resumed run."""
+        return self.folder / "checkpoints"
+
+    @property
+    def output(self) -> Path:
+        """Where the finished artifact is published."""
+        return self.folder / "model"
+
+
+class Stage(Protocol):
+    """A stage, built from its settings."""
+
+    def run(self, context: StageContext) -> Artifact:
+        """Do the work, resuming from `context.workdir` if it was broken off.
+
+        Raises:
+            Interrupted: after a checkpoint, when `context.stop` asks for it.
+        """
+        ...

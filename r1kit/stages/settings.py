@@ -1,0 +1,100 @@
+"""What a recipe may say about each kind of stage, and about evaluation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from r1kit.learning.settings import RLSettings, SFTSettings
+from r1kit.rollouts.protocol import SamplingParams
+from r1kit.settings import Settings
+
+
+class EvaluationSettings(Settings):
+    """How every model of the run is tested. The problems are the first ones of each task's test split."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """Names from the recipe's `tasks`."""
+    problems: int = Field(default=100, ge=1)
+    """Problems per task, the same ones for every model."""
+    samples: int = Field(default=16, ge=1)
+    """Samples per problem: k of pass@1's mean and of cons@k."""
+    temperature: float = Field(default=0.6, ge=0.0)
+    """R1's evaluation temperature; 0 is greedy."""
+    top_p: float = Field(default=0.95, gt=0.0, le=1.0)
+    """R1's evaluation nucleus."""
+    max_new_tokens: int = Field(default=512, ge=1)
+    """Longest response, in tokens; a longer one counts as truncated."""
+    template: str = "chat"
+    """Prompt template, see `text/templates.py`."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the weights while sampling."""
+
+    def sampling(self) -> SamplingParams:
+        """The sampler's own record of these settings."""
+        return SamplingParams(
+            max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p
+        )
+
+
+class RewardTerm(Settings):
+    """One term of a rubric with its parameters: `{weight: 0.5, params: {max_length: 1000}}`."""
+
+    weight: float = 1.0
+    """Factor of the raw term in the total."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the term, see `r1kit rewards`."""
+
+
+class RLStageSettings(RLSettings):
+    """Reinforcement learning with rule rewards: the loop's settings, the tasks and the rewards."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """Names from the recipe's `tasks`; their training splits are mixed in equal shares."""
+    rewards: dict[str, float | RewardTerm] = Field(min_length=1)
+    """Reward name -> weight, or -> {weight, params}."""
+
+
+class ArchitectureSettings(Settings):
+    """Shape of a new model, in the field's usual names."""
+
+    kind: Literal["qwen3", "qwen2", "llama"] = "qwen3"
+    """The `transformers` architecture."""
+    layers: int = Field(default=4, ge=1)
+    """Decoder layers."""
+    width: int = Field(default=192, ge=8)
+    """Hidden size."""
+    heads: int = Field(default=6, ge=1)
+    """Query heads."""
+    kv_heads: int = Field(default=2, ge=1)
+    """Key and value heads; `heads` must be a multiple."""
+    head_width: int = Field(default=32, ge=4)
+    """Width of one head."""
+    feed_forward: int = Field(default=512, ge=8)
+    """Inner width of the gated feed-forward layer."""
+    max_positions: int = Field(default=2048, ge=16)
+    """Longest sequence, in tokens."""
+    rope_theta: float = Field(default=10000.0, gt=0.0)
+    """Base of the rotary frequencies."""
+    tie_embeddings: bool = True
+    """Whether input embedding and output head are one matrix."""
+
+
+class PretrainStageSettings(Settings):
+    """A new base model: corpus, tokenizer, architecture, training."""
+
+    mixture: dict[str, float] = Field(min_length=1)
+    """Share of each family of pages in the corpus, see `world/corpus.py`."""
+    documents: int = Field(ge=1)
+    """Training documents."""
+    held_out: int = Field(default=500, ge=1)
+    """Documents kept back to measure the loss."""
+    tokenizer_documents: int = Field(default=20_000, ge=1)
+    """Documents the tokenizer is trained on."""
+    vocab_size: int = Field(default=1024, ge=64)
+    """Entries of the tokenizer, special tokens included."""
+    model: ArchitectureSettings = ArchitectureSettings()
+    """Shape of the model."""
+    training: SFTSettings
+    """Optimiser, batches, length of training."""
