@@ -136,7 +136,7 @@ def figure(traces: Sequence[Trace], title: str = "") -> Figure:
     for place, panel in zip(places, panels, strict=True):
         axes = picture.add_subplot(place)
         _draw_panel(axes, panel, traces, bottom=panel is not ENTROPY)
-        axes.set_xlim(-0.045 * max(last, 1), 1.045 * max(last, 1))
+        axes.set_xlim(-0.17 * max(last, 1), 1.14 * max(last, 1))  # room for the held-out figures
     if title:
         picture.suptitle(title, fontsize=15, fontweight="bold", color=INK)
     picture.supxlabel(_footnote(traces), fontsize=9.5, color="#555555")
@@ -238,10 +238,10 @@ def _draw_held_out(axes: Axes, traces: Sequence[Trace], series: Series, *, share
     """A diamond for each run before and after training, and the mean over the runs in figures."""
     last = float(max(trace.rows[-1]["step"] for trace in traces))
     ends = (
-        ([t.before for t in traces], -0.02 * last, 9, -6),
-        ([t.after for t in traces], 1.02 * last, -9, 6),
+        ([t.before for t in traces], -0.025 * last, -9),
+        ([t.after for t in traces], 1.025 * last, 9),
     )
-    for records, x, right, up in ends:
+    for records, x, offset in ends:
         found = [
             (record, v) for record in records if record and (v := number(record, series.test)) is not None
         ]
@@ -255,9 +255,9 @@ def _draw_held_out(axes: Axes, traces: Sequence[Trace], series: Series, *, share
         if found:
             mean = sum(value for _, value in found) / len(found)
             axes.annotate(
-                f"{100 * mean:.0f}%" if share else f"{mean:.0f}", (x, mean), (right, up), color=series.colour,
+                f"{100 * mean:.0f}%" if share else f"{mean:.0f}", (x, mean), (offset, 0), color=series.colour,
                 textcoords="offset points", fontsize=10.5, fontweight="bold", zorder=6,
-                ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
+                ha="left" if offset > 0 else "right", va="center",
             )  # fmt: skip
 
 
