@@ -1,0 +1,68 @@
+"""From problems to scored groups: render, sample, read, verify, score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from r1kit import seeds
+from r1kit.errors import UnknownNameError
+from r1kit.rewards.rubric import Rubric, grade
+from r1kit.rollouts.protocol import Sampler, SamplingParams
+from r1kit.tasks.protocol import Task
+from r1kit.text.templates import render
+from r1kit.types import Completion, Problem, Rollout, RolloutGroup
+
+
+def collect(
+    problems: Sequence[Problem],
+    tasks: Mapping[str, Task],
+    sampler: Sampler,
+    rubric: Rubric | None,
+    template: str,
+    tokenizer: Any,
+    params: SamplingParams,
+    group_size: int,
+    seed: int,
+) -> list[RolloutGroup]:
+    """`group_size` graded responses for each problem, in order.
+
+    A group's random numbers follow from `seed`, the problem's task and id, and how often the problem came
+    before in this call; the order of the problems does not matter. A verifier that raises gives that sample
+    the outcome ERROR (in `rewards.rubric.grade`, the only place that catches it). `reward` is None without a
+    rubric, or when the sample cannot be scored.
+
+    Args:
+        tasks: by name; every problem's task must be there, else UnknownNameError.
+        rubric: None to verify without scoring.
+        template: a name of `text.templates.TEMPLATES`.
+    """
+    for problem in problems:
+        if problem.task not in tasks:
+            raise UnknownNameError("task", problem.task, tasks, f"problem {problem.id}")
+    prompts = [render(template, problem, tokenizer) for problem in problems]
+    drawn = sampler.sample(prompts, group_size, params, _group_seeds(problems, seed))
+    return [
+        RolloutGroup(
+            problem, prompt, tuple(_rollout(problem, c, tasks[problem.task], rubric) for c in completions)
+        )
+        for problem, prompt, completions in zip(problems, prompts, drawn, strict=True)
+    ]
+
+
+def _group_seeds(problems: Sequence[Problem], seed: int) -> list[int]:
+    """One seed per problem; a problem that comes twice gets two."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for problem in problems:
+        key = (problem.task, problem.id)
+        found.append(seeds.derive(seed, *key, seen[key]))
+        seen[key] += 1
+    return found
+
+
+def _rollout(problem: Problem, completion: Completion, task: Task, rubric: Rubric | None) -> Rollout:
+    parsed, verdict = grade(problem, completion, task)
+    reward = None if rubric is None else rubric.score(problem, completion, parsed, verdict)
+    return Rollout(completion, verdict, reward)
