@@ -136,7 +136,7 @@ def figure(traces: Sequence[Trace], title: str = "") -> Figure:
     for place, panel in zip(places, panels, strict=True):
         axes = picture.add_subplot(place)
         _draw_panel(axes, panel, traces, bottom=panel is not ENTROPY)
-        axes.set_xlim(-0.17 * max(last, 1), 1.14 * max(last, 1))  # room for the held-out figures
+        _step_axis(axes, max(last, 1))
     if title:
         picture.suptitle(title, fontsize=15, fontweight="bold", color=INK)
     picture.supxlabel(_footnote(traces), fontsize=9.5, color="#555555")
@@ -190,6 +190,15 @@ def _draw_panel(axes: Axes, panel: Panel, traces: Sequence[Trace], bottom: bool)
         axes.legend(frameon=False, fontsize=10, loc="best", handlelength=1.6, labelcolor=INK)
 
 
+def _step_axis(axes: Axes, last: int) -> None:
+    """Ticks at 0 to `last`, and room on both sides for the held-out figures."""
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10]).tick_values(0, last)
+    axes.set_xticks([tick for tick in ticks if 0 <= tick <= last])
+    axes.set_xlim(-0.17 * last, 1.14 * last)
+
+
 def _limits(axes: Axes, panel: Panel) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -203,7 +212,6 @@ def _limits(axes: Axes, panel: Panel) -> None:
     else:
         axes.set_ylim(top=1.02)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def _draw_series(axes: Axes, panel: Panel, series: Series, traces: Sequence[Trace]) -> bool:
