@@ -37,7 +37,7 @@ class ReasoningStepsParameters(Settings):
     "reasoning_steps",
     low=0.0,
     high=1.0,
-    formula="min(1, different step marks / 3): 'Step N:', 'N.', list items, 'First,', 'Second,', 'Next,', 'Finally,'",
+    formula="min(1, different step marks / 3): Step N: | N. | list items | First, Second, Next, Finally,",
     source=_WALKTHROUGH,
     parameters=ReasoningStepsParameters,
 )

@@ -44,8 +44,8 @@ def parse_number(text: str) -> Fraction | None:
     """The exact value if the whole text is one number: `parse_number("$1,234.50") == Fraction(2469, 2)`.
 
     Read: signs, thousands separators (comma, `\\,`, space), decimals, `a/b`, `\\frac{a}{b}`, a dollar sign,
-    and around it `$…$`, `\\boxed{}`, `\\text{}`, `\\( \\)`, `**`, and a full stop at the end. None for anything
-    else, per cent included, which is a kind of its own (`read_number`).
+    and around it `$…$`, `\\boxed{}`, `\\text{}`, `\\( \\)`, `**`, and a full stop at the end. None for
+    anything else, per cent included, which is a kind of its own (`read_number`).
     """
     number = read_number(text)
     return number.value if number is not None and not number.percent else None
@@ -89,10 +89,9 @@ def equal(answer: str, gold: str) -> Verdict:
 
 def _unwrap(text: str) -> str:
     """Without the mark-up around a number."""
-    text = text.strip()
+    text = text.strip().removesuffix(".").rstrip()
     for _ in range(_MAX_WRAPPERS):
         before = text
-        text = text.removesuffix(".").rstrip()
         for wrapper in _WRAPPERS:
             if match := wrapper.fullmatch(text):
                 text = match.group(1).strip()
