@@ -1,0 +1,210 @@
+"""The learner: one optimizer over one model, whatever the loss.
+
+Weights, gradients and AdamW's moments are float32; matrix products run in bfloat16 where the hardware has it.
+An update with a loss or gradient that is not finite changes neither weights nor moments; it is counted, and
+the schedule moves on. Dropout is switched off: it would make the ratio of new to old policy random.
+
+Shapes: B sequences, T tokens, N tokens that carry loss, D width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from r1kit.errors import UserError
+from r1kit.learning.batch import Batch, microbatch_rows, microbatches, padding_share, split_idle
+from r1kit.learning.losses import Loss
+from r1kit.learning.optimizer import make_optimizer
+from r1kit.learning.schedules import learning_rate_factor
+from r1kit.learning.settings import BatchSettings, OptimizerSettings
+from r1kit.models.logprobs import decoder_of, head_of, token_logprobs
+from r1kit.models.precision import resolve
+
+
+class Learner:
+    """Updates `model` in place.
+
+    Args:
+        model: a causal `transformers` model; its weights become float32 if they are narrower.
+        optimizer: optimizer and schedule.
+        batch: micro-batches and precision.
+        total_updates: length of the schedule.
+        temperature: of the distribution whose log-probabilities are trained; in RL that of the sampling.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: OptimizerSettings,
+        batch: BatchSettings,
+        *,
+        total_updates: int,
+        temperature: float = 1.0,
+    ) -> None:
+        head_of(model)  # a model that cannot be trained is refused before any work
+        decoder_of(model)
+        self.model = _prepared(model, batch.gradient_checkpointing)
+        self.updates = 0  # updates done, the skipped ones included
+        self.skipped = 0  # updates skipped because loss or gradient was not finite
+        self.skipped_in_a_row = 0
+        self.optimizer = make_optimizer(model, optimizer)
+        self._settings = optimizer
+        self._batch = batch
+        self._total_updates = total_updates
+        self._temperature = temperature
+        self._device = next(model.parameters()).device
+        self._dtype = resolve(batch.precision, self._device)
+
+    def update(self, batch: Batch, loss: Loss) -> dict[str, float]:
+        """One optimizer update on the whole batch; returns its statistics as plain numbers.
+
+        "loss", "entropy" (mean over tokens, nats), "grad_norm" (before clipping), "learning_rate", "skipped"
+        (0 or 1), "padding" (share of the computed tokens), the loss's own token means, and, where the batch
+        has the sampler's log-probabilities, their distance "logprob_gap/mean" and "logprob_gap/max".
+        """
+        self.model.train()
+        live, idle = split_idle(batch)
+        budget = self._batch.tokens_per_microbatch
+        live_parts = microbatches(batch.part(live), budget) if live else []
+        idle_parts = microbatches(batch.part(idle), budget) if idle else []
+        sums = _Sums()
+        for part in live_parts:
+            self._measure(part.to(self._device), loss, sums).backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            for part in idle_parts:
+                self._measure(part.to(self._device), loss, sums)
+        stats = sums.means(batch.num_tokens)
+        return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
+
+    @torch.no_grad()
+    def logprobs(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
+        """Log-probability of every token that carries loss, (B, T) on the CPU, 0 elsewhere.
+
+        Under the learner's model, or under `model` (a reference) in the same precision and temperature.
+        """
+        model = self.model if model is None else model
+        out_BT = torch.zeros(batch.tokens_BT.shape, dtype=next(model.parameters()).dtype)
+        for rows in microbatch_rows(batch, self._batch.tokens_per_microbatch):
+            part = batch.part(rows)
+            logprobs_N, _ = self._forward(part.to(self._device), model)
+            part_BT = torch.zeros(part.tokens_BT.shape, dtype=out_BT.dtype)
+            part_BT[part.loss_mask_BT] = logprobs_N.to("cpu", out_BT.dtype)
+            out_BT[torch.tensor(rows), : part_BT.shape[1]] = part_BT
+        return out_BT
+
+    def counters(self) -> dict[str, int]:
+        """The learner's state besides weights and optimizer, for a checkpoint."""
+        return {
+            "updates": self.updates,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
+
+    def restore_counters(self, counters: Mapping[str, int]) -> None:
+        """The inverse of `counters`."""
+        self.updates = counters["updates"]
+        self.skipped = counters["skipped"]
+        self.skipped_in_a_row = counters["skipped_in_a_row"]
+
+    def require_progress(self, limit: int) -> None:
+        """Raise UserError when more than `limit` updates in a row were not finite."""
+        if self.skipped_in_a_row > limit:
+            raise UserError(
+                f"optimizer: {self.skipped_in_a_row} updates in a row had a loss or gradient that is not"
+                " finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
+            )
+
+    def _forward(self, part: Batch, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of the N tokens that carry loss."""
+        narrow = self._dtype == torch.bfloat16
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
+            decoder = decoder_of(model)
+            hidden_BTD = decoder(input_ids=part.tokens_BT, use_cache=False).last_hidden_state
+        if narrow:
+            hidden_BTD = hidden_BTD.bfloat16()
+        # token t is predicted at t - 1; selecting first means that prompts and padding never meet the head
+        predicting_M = part.loss_mask_BT[:, 1:].flatten().nonzero().squeeze(1)
+        hidden_ND = hidden_BTD[:, :-1].flatten(0, 1).index_select(0, predicting_M)
+        targets_N = part.tokens_BT[:, 1:].flatten().index_select(0, predicting_M)
+        return token_logprobs(
+            hidden_ND,
+            head_of(model),
+            targets_N,
+            temperature=self._temperature,
+            chunk=self._batch.logprob_chunk,
+        )
+
+    def _measure(self, part: Batch, loss: Loss, sums: _Sums) -> Tensor:
+        """The part's share of the loss; the statistics are added to `sums`."""
+        logprobs_N, entropy_N = self._forward(part, self.model)
+        output = loss(logprobs_N, part)
+        sums.add(output.loss.detach(), {"entropy": entropy_N.sum(), **output.token_sums})
+        if part.sampler_logprobs_BT is not None:
+            sums.add_gap((logprobs_N.detach() - part.sampler_logprobs_BT[part.loss_mask_BT]).abs())
+        return output.loss
+
+    def _step(self, loss: float) -> dict[str, float]:
+        """Clip, step and clear the gradients, or skip the step when a number is not finite."""
+        settings = self._settings
+        factor = learning_rate_factor(
+            settings.schedule, self.updates, self._total_updates, settings.warmup_steps, settings.min_ratio
+        )
+        learning_rate = settings.learning_rate * factor
+        grad_norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm))
+        finite = math.isfinite(loss) and math.isfinite(grad_norm)
+        if finite:
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.updates += 1
+        self.skipped += not finite
+        self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
+        return {"grad_norm": grad_norm, "learning_rate": learning_rate, "skipped": float(not finite)}
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Running sums over the parts of a batch, kept as tensors so that no part waits for the device."""
+
+    loss: Tensor | float = 0.0
+    tokens: dict[str, Tensor] = field(default_factory=dict)
+    largest_gap: Tensor | None = None
+
+    def add(self, loss: Tensor, token_sums: Mapping[str, Tensor]) -> None:
+        self.loss = self.loss + loss
+        for name, value in token_sums.items():
+            self.tokens[name] = self.tokens[name] + value if name in self.tokens else value
+
+    def add_gap(self, gap_N: Tensor) -> None:
+        if gap_N.numel():
+            self.add(torch.zeros((), device=gap_N.device), {"logprob_gap/mean": gap_N.sum()})
+            top = gap_N.max()
+            self.largest_gap = top if self.largest_gap is None else torch.maximum(self.largest_gap, top)
+
+    def means(self, num_tokens: int) -> dict[str, float]:
+        stats = {name: float(value) / max(num_tokens, 1) for name, value in self.tokens.items()}
+        if self.largest_gap is not None:
+            stats["logprob_gap/max"] = float(self.largest_gap)
+        return {"loss": float(self.loss), **stats}
+
+
+def _prepared(model: nn.Module, gradient_checkpointing: bool) -> nn.Module:
+    """The same model with wide weights, no dropout and, if asked for, gradient checkpointing."""
+    if next(model.parameters()).dtype in (torch.float16, torch.bfloat16):
+        model.float()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):  # transformers' attention layers hold it as a number
+            module.attention_dropout = 0.0  # type: ignore[assignment]
+    if gradient_checkpointing:
+        enable: Any = model.gradient_checkpointing_enable
+        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model

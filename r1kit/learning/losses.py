@@ -1,0 +1,74 @@
+"""The losses a learner can apply to a part of a batch, composed from the pure functions of `objectives`.
+
+A loss is a function (logprobs_N, batch) -> LossOutput over the N tokens that carry loss, in row-major order.
+Shapes: B sequences, T tokens, N tokens that carry loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from r1kit.learning.batch import Batch
+from r1kit.learning.settings import ObjectiveSettings
+from r1kit.objectives.aggregation import AGGREGATIONS
+from r1kit.objectives.kl import KL_ESTIMATORS
+from r1kit.objectives.policy import clipped_surrogate
+from r1kit.objectives.supervised import cross_entropy
+
+
+@dataclass(frozen=True, slots=True)
+class LossOutput:
+    """What one part adds to the loss of the whole batch."""
+
+    loss: Tensor  # scalar; the parts' losses add up to the batch's
+    token_sums: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # name -> sum over tokens; reported as means
+
+
+Loss = Callable[[Tensor, Batch], LossOutput]
+
+
+def supervised_loss(logprobs_N: Tensor, batch: Batch) -> LossOutput:
+    """Mean negative log-likelihood of the response tokens of the whole batch."""
+    loss_N = cross_entropy(logprobs_N)
+    weights_N = token_weights(batch, "token_mean", 1).to(loss_N)
+    return LossOutput((loss_N * weights_N).sum())
+
+
+def policy_loss(settings: ObjectiveSettings) -> Loss:
+    """The clipped surrogate plus `kl_beta` times the KL estimator, aggregated as the settings say.
+
+    Without old log-probabilities the policy's own are taken: the ratio is then exactly 1 and only its
+    gradient counts, which is right for the single update of strictly on-policy training and saves a forward
+    pass.
+    """
+
+    def loss(logprobs_N: Tensor, batch: Batch) -> LossOutput:
+        assert batch.advantages_BT is not None
+        mask_BT = batch.loss_mask_BT
+        old_BT = batch.old_logprobs_BT
+        old_N = logprobs_N.detach() if old_BT is None else old_BT[mask_BT]
+        policy = clipped_surrogate(
+            logprobs_N, old_N, batch.advantages_BT[mask_BT], settings.clip_low, settings.clip_high
+        )
+        loss_N = policy.loss_N
+        sums = {"clip/low": policy.clipped_low_N.sum(), "clip/high": policy.clipped_high_N.sum()}
+        if batch.ref_logprobs_BT is not None:
+            kl_N = KL_ESTIMATORS[settings.kl_kind](logprobs_N, batch.ref_logprobs_BT[mask_BT])
+            loss_N = loss_N + settings.kl_beta * kl_N
+            sums["kl"] = kl_N.detach().sum()
+        weights_N = token_weights(batch, settings.aggregation, settings.constant_length).to(loss_N)
+        return LossOutput((loss_N * weights_N).sum(), sums)
+
+    return loss
+
+
+def token_weights(batch: Batch, aggregation: str, constant_length: int) -> Tensor:
+    """The weight of each token that carries loss, (N,) float64; they depend on the whole batch's totals."""
+    loss_tokens_B = batch.loss_mask_BT.sum(1)
+    weights_B = AGGREGATIONS[aggregation](loss_tokens_B, batch.totals, constant_length)
+    return weights_B.repeat_interleave(loss_tokens_B)

@@ -1,0 +1,124 @@
+"""Settings of the learner and of the two training loops."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from r1kit.rollouts.protocol import SamplingParams
+from r1kit.settings import Settings
+
+
+class OptimizerSettings(Settings):
+    """AdamW with decoupled weight decay, a schedule with warm-up, and gradient clipping by global norm."""
+
+    learning_rate: float = Field(default=1e-6, gt=0)
+    """Peak learning rate (R1-Zero: 3e-6)."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Shape after the warm-up."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Updates over which the rate rises linearly to its peak."""
+    min_ratio: float = Field(default=0.0, ge=0, le=1)
+    """Learning rate of the last update as a share of the peak (linear and cosine)."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled decay of matrices; norms, biases and (tied or not) embeddings are never decayed."""
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """AdamW's first-moment decay."""
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    """AdamW's second-moment decay."""
+    eps: float = Field(default=1e-8, gt=0)
+    """AdamW's denominator constant."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this global L2 norm."""
+
+
+class ObjectiveSettings(Settings):
+    """Which policy objective: advantages, clipping, aggregation over tokens, KL to a reference."""
+
+    advantage: Literal["grpo", "dr_grpo"] = "grpo"
+    """Name in `objectives.advantages.ADVANTAGES`."""
+    aggregation: Literal["sequence_mean", "token_mean", "constant"] = "sequence_mean"
+    """How token losses become one number (GRPO: sequence_mean; DAPO: token_mean; Dr.GRPO: constant)."""
+    clip_low: float = Field(default=0.2, ge=0, le=1)
+    """The ratio is clipped below at 1 - clip_low."""
+    clip_high: float = Field(default=0.2, ge=0)
+    """The ratio is clipped above at 1 + clip_high (DAPO 0.28; R1's reasoning RL 10)."""
+    kl_kind: Literal["k1", "k2", "k3"] = "k3"
+    """Estimator of the KL to the reference, used as a loss (GRPO: k3)."""
+    kl_beta: float = Field(default=0.0, ge=0)
+    """Weight of the KL loss; at 0 no reference model is kept (R1-Zero: 0.001)."""
+    reference_refresh: int = Field(default=0, ge=0)
+    """The reference becomes the policy every so many steps; 0 = never (R1: 400)."""
+    constant_length: int = Field(default=1024, gt=0)
+    """Length that `constant` aggregation divides each sequence's token sum by (Dr.GRPO: the length limit)."""
+
+
+class BatchSettings(Settings):
+    """How a batch is cut into micro-batches, and in which precision it is computed."""
+
+    tokens_per_microbatch: int = Field(default=16384, gt=0)
+    """Upper bound of sequences x longest sequence of one forward pass; the first setting to lower when memory
+    runs out. One longer sequence still goes through alone."""
+    minibatches: int = Field(default=1, ge=1)
+    """Optimizer updates per batch of rollouts; 1 is strictly on-policy (R1: 16)."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of matrix products; weights and optimizer state stay float32."""
+    logprob_chunk: int = Field(default=1024, gt=0)
+    """Tokens whose logits exist at one time."""
+
+
+class RLSettings(Settings):
+    """One reinforcement-learning run."""
+
+    steps: int = Field(default=100, ge=1)
+    """Rollout-and-update steps."""
+    questions_per_step: int = Field(default=32, ge=1)
+    """Problems drawn per step (R1: 32)."""
+    group_size: int = Field(default=16, ge=2)
+    """Completions per problem (R1: 16)."""
+    template: str = "r1_zero"
+    """Prompt template, a name in `text.templates.TEMPLATES`."""
+    sampling: SamplingParams = SamplingParams(max_new_tokens=512, temperature=1.0, top_p=1.0, top_k=0)
+    """How rollouts are sampled."""
+    objective: ObjectiveSettings = ObjectiveSettings()
+    """The policy objective."""
+    optimizer: OptimizerSettings = OptimizerSettings()
+    """The optimizer."""
+    batch: BatchSettings = BatchSettings()
+    """Micro-batches and precision."""
+    save_every: int = Field(default=20, ge=1)
+    """Steps between checkpoints; the last step is always saved."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Newest checkpoints kept."""
+    log_rollouts_share: float = Field(default=0.05, ge=0, le=1)
+    """Seeded share of rollouts written to rollouts.jsonl."""
+    max_unscored_share: float = Field(default=0.2, ge=0, le=1)
+    """The run stops when more than this share of a step's rollouts could not be scored."""
+    max_skipped_updates: int = Field(default=10, ge=0)
+    """The run stops when more than this many updates in a row were not finite."""
+
+
+class SFTSettings(Settings):
+    """One supervised run (pre-training, fine-tuning, distillation)."""
+
+    epochs: float = Field(default=1.0, gt=0)
+    """Passes over the documents; ignored when `steps` is given."""
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer updates; None = what `epochs` needs."""
+    tokens_per_batch: int = Field(default=16384, gt=0)
+    """Real tokens (prompt and response) per optimizer update, reached by adding whole documents."""
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=5e-5, schedule="cosine", min_ratio=0.1)
+    """The optimizer."""
+    batch: BatchSettings = BatchSettings()
+    """Micro-batches and precision."""
+    save_every: int = Field(default=200, ge=1)
+    """Updates between checkpoints; the last one is always saved."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Newest checkpoints kept."""
+    log_every: int = Field(default=10, ge=1)
+    """Updates between rows of metrics.jsonl; each row averages the updates since the last one."""
+    max_skipped_updates: int = Field(default=10, ge=0)
+    """The run stops when more than this many updates in a row were not finite."""

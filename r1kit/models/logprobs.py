@@ -1,0 +1,154 @@
+"""Log-probabilities and entropies of target tokens, without ever holding the logits of a whole batch.
+
+Logits of N tokens cost N x V numbers, often more memory than the rest of the network. Here the head is
+applied to `chunk` tokens at a time and the backward pass computes each chunk's logits again, so that the peak
+is chunk x V. Values and gradients are those of `log_softmax(hidden @ weight.T / temperature)`.
+
+Shapes: B sequences, T tokens, N selected tokens (flat), V vocabulary, D width.
+"""
+
+# ruff: noqa: N815 - fields that are tensors carry shape suffixes
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from r1kit.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The linear map from last hidden states to logits: `logits = hidden @ weight_VD.T + bias_V`."""
+
+    weight_VD: Tensor
+    bias_V: Tensor | None = None
+
+
+def head_of(model: nn.Module) -> Head:
+    """The output head of a causal `transformers` model.
+
+    Raises ModelError where the logits are not one linear map of the last hidden states (logit scaling or
+    soft-capping, or a head that is no `nn.Linear`), since the log-probabilities would silently be others.
+    """
+    name = type(model).__name__
+    get_head = getattr(model, "get_output_embeddings", None)
+    head = get_head() if callable(get_head) else None
+    if not isinstance(head, nn.Linear):
+        raise ModelError(
+            f"{name}: its output head is {type(head).__name__}, not nn.Linear; choose another model"
+        )
+    config: Any = getattr(model, "config", None)
+    for key in _LOGIT_CHANGES:
+        value = getattr(config, key, None)
+        if value not in (None, 1, 1.0):
+            raise ModelError(
+                f"{name}: config.{key}={value} changes the logits after the head; choose another model"
+            )
+    return Head(head.weight, head.bias)
+
+
+# Settings of Gemma 2/3, Cohere and Granite that act on the logits after the linear head.
+_LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+
+
+def decoder_of(model: nn.Module) -> nn.Module:
+    """The part of a causal model that yields `last_hidden_state`. Raises ModelError if there is none."""
+    get_decoder = getattr(model, "get_decoder", None)
+    decoder = get_decoder() if callable(get_decoder) else None
+    if not isinstance(decoder, nn.Module) or decoder is model:
+        raise ModelError(
+            f"{type(model).__name__}: no decoder body below its head; choose a causal language model"
+        )
+    return decoder
+
+
+def token_logprobs(
+    hidden_ND: Tensor,
+    head: Head,
+    targets_N: Tensor,
+    *,
+    temperature: float = 1.0,
+    chunk: int = 4096,
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target, and entropy of each distribution, both float32 (or float64) in nats.
+
+    `hidden_ND` are the last hidden states at the positions that predict `targets_N`. The entropy carries no
+    gradient: it is a measurement. At most `chunk` x V logits exist at any time, forward or backward.
+    """
+    assert hidden_ND.dim() == 2, f"hidden states must be flat (N, D), got {tuple(hidden_ND.shape)}"
+    assert targets_N.shape == hidden_ND.shape[:1]
+    assert temperature > 0
+    assert chunk > 0
+    logprobs_N, entropy_N = _ChunkedLogprobs.apply(
+        hidden_ND, head.weight_VD, head.bias_V, targets_N, temperature, chunk
+    )  # type: ignore[no-untyped-call]
+    return logprobs_N, entropy_N
+
+
+def _chunk_log_softmax(
+    hidden_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, temperature: float
+) -> Tensor:
+    logits_CV = torch.nn.functional.linear(hidden_CD, weight_VD, bias_V)
+    if logits_CV.dtype != torch.float64:
+        logits_CV = logits_CV.float()
+    if temperature != 1.0:
+        logits_CV = logits_CV / temperature
+    return torch.log_softmax(logits_CV, dim=-1)
+
+
+class _ChunkedLogprobs(torch.autograd.Function):
+    """d logprob / d logits = (one_hot(target) - softmax) / temperature; chunk by chunk in both directions."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        targets_N: Tensor,
+        temperature: float,
+        chunk: int,
+    ) -> tuple[Tensor, Tensor]:
+        weight_cast = weight_VD.to(hidden_ND.dtype)
+        bias_cast = None if bias_V is None else bias_V.to(hidden_ND.dtype)
+        logprobs, entropies = [], []
+        for start in range(0, max(len(targets_N), 1), chunk):
+            part = slice(start, start + chunk)
+            log_p_CV = _chunk_log_softmax(hidden_ND[part], weight_cast, bias_cast, temperature)
+            logprobs.append(log_p_CV.gather(1, targets_N[part, None]).squeeze(1))
+            # -inf logits have probability 0 and add nothing; 0 * -inf would be NaN
+            entropies.append(-(log_p_CV.exp() * log_p_CV.clamp_min(torch.finfo(log_p_CV.dtype).min)).sum(-1))
+        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        entropy_N = torch.cat(entropies)
+        ctx.mark_non_differentiable(entropy_N)
+        return torch.cat(logprobs), entropy_N
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad_N = grads[0]
+        hidden_ND, weight_VD, bias_V, targets_N = ctx.saved_tensors
+        need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
+        weight_cast = weight_VD.to(hidden_ND.dtype)
+        bias_cast = None if bias_V is None else bias_V.to(hidden_ND.dtype)
+        grad_hidden = torch.empty_like(hidden_ND) if need_hidden else None
+        # sums over chunks are kept in the parameter's own (master) precision
+        grad_weight = torch.zeros_like(weight_VD) if need_weight else None
+        grad_bias = torch.zeros_like(bias_V) if need_bias and bias_V is not None else None
+        for start in range(0, len(targets_N), ctx.chunk):
+            part = slice(start, start + ctx.chunk)
+            log_p_CV = _chunk_log_softmax(hidden_ND[part], weight_cast, bias_cast, ctx.temperature)
+            d_logits = log_p_CV.exp_().neg_()
+            d_logits.scatter_add_(1, targets_N[part, None], torch.ones_like(d_logits[:, :1]))
+            d_logits.mul_((grad_N[part] / ctx.temperature)[:, None])
+            d_logits = d_logits.to(hidden_ND.dtype)
+            if grad_hidden is not None:
+                grad_hidden[part] = d_logits @ weight_cast
+            if grad_weight is not None:
+                grad_weight += d_logits.T @ hidden_ND[part]
+            if grad_bias is not None:
+                grad_bias += d_logits.sum(0)
+        return grad_hidden, grad_weight, grad_bias, None, None, None

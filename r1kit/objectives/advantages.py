@@ -1,0 +1,45 @@
+"""Advantages from the rewards of a group of samples of one problem.
+
+Shapes: P problems, G samples per problem. NaN marks an unscored sample: it stays out of its group's
+statistics, and its own advantage is NaN, so that training on it by mistake cannot pass unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+
+def grpo(rewards_PG: Tensor) -> Tensor:
+    """(r - group mean) / (sample std + 1e-4). Source: DeepSeekMath, arXiv 2402.03300, section 4.1.2."""
+    centred_PG, count_P1 = _centred(rewards_PG)
+    std_P1 = (centred_PG.nan_to_num().square().sum(1, keepdim=True) / (count_P1 - 1).clamp_min(1)).sqrt()
+    return centred_PG / (std_P1 + 1e-4)
+
+
+def dr_grpo(rewards_PG: Tensor) -> Tensor:
+    """r - group mean, without the division by the std. Source: Dr.GRPO, arXiv 2503.20783, section 3.2."""
+    return _centred(rewards_PG)[0]
+
+
+def _centred(rewards_PG: Tensor) -> tuple[Tensor, Tensor]:
+    """r - group mean over the scored samples, and their number. Equal rewards give exactly 0."""
+    scored_PG = ~rewards_PG.isnan()
+    count_P1 = scored_PG.sum(1, keepdim=True)
+    mean_P1 = rewards_PG.nan_to_num().sum(1, keepdim=True) / count_P1.clamp_min(1)
+    dead_P1 = dead_groups(rewards_PG)[:, None]
+    # the mean of equal numbers may be off by a rounding error, which the small std would blow up
+    return torch.where(dead_P1 & scored_PG, 0.0, rewards_PG - mean_P1), count_P1
+
+
+def dead_groups(rewards_PG: Tensor) -> Tensor:
+    """True for the groups that teach nothing: all scored rewards equal, or fewer than two of them."""
+    highest_P = rewards_PG.nan_to_num(nan=-torch.inf).amax(1)
+    lowest_P = rewards_PG.nan_to_num(nan=torch.inf).amin(1)
+    return highest_P <= lowest_P
+
+
+ADVANTAGES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({"grpo": grpo, "dr_grpo": dr_grpo})
