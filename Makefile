@@ -1,16 +1,18 @@
 # Each target makes what it needs: the environment in .venv, the installation, then the work.
 #   make demo            train R1-Zero on this machine's CPU
-#   make test            run the tests              make test ARGS="-k countdown"
+#   make test            run the tests; some: make test ARGS="-k countdown", the slow ones: make test MARK=slow
 #   make lint types      style and type checks
 #   make bench           rollout and learner speed
 #   make clean           remove the environment and everything generated, but not runs/
-# Variables: PYTHON=/path/to/python3.12, ARGS="…" passed on to the command, PIP_ARGS="…" passed on to pip.
+# Variables: ARGS="…" goes on to the command, PIP_ARGS="…" to pip; PYTHON=/path/to/python3.12 chooses the interpreter
+# of a new environment (after `make clean` where there is one).
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 ARGS ?=
+MARK ?= not slow
 PIP_ARGS ?=
 
 # The first interpreter that really runs (a shim may not), has a supported version, and can make environments.
@@ -28,7 +30,7 @@ demo: $(VENV)/installed
 	$(BIN)/r1kit run laptop $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "$(MARK)" $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check $(if $(ARGS),$(ARGS),.)
@@ -42,7 +44,7 @@ bench: $(VENV)/installed
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find r1kit tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an installation is redone only when what it depends on has changed.
 $(VENV)/created:
@@ -57,9 +59,11 @@ $(VENV)/created:
 	echo "name one with: make PYTHON=/path/to/python3.12 …" >&2; exit 1
 
 $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e .
+	@echo "installing r1kit and what it needs; the first time takes a few minutes …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/created pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev]'
+	@echo "installing r1kit and what it needs; the first time takes a few minutes …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[dev]'
 	@touch $@ $(VENV)/installed
