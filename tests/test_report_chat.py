@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from r1kit.errors import ModelError
-from r1kit.report.chat import converse, show_response, split_parts
+from r1kit.report.chat import chat, converse, show_response, split_parts
 
 
 def parts(*pieces):
@@ -114,3 +114,45 @@ def test_error_ends_a_piped_chat_but_not_an_interactive_one():
     assert screen.file.getvalue() == "error: prompt too long\n" * 2
     with pytest.raises(ModelError, match="prompt too long"):
         converse(["a"], answer, screen, forgiving=False)
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory):
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from r1kit.models.load import save_model
+    from r1kit.world.tokenizer import train_tokenizer
+
+    tokenizer = train_tokenizer(["try 3+7=10 yes <think> </think> <answer> 3+7 </answer>"] * 4, 300)
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    folder.mkdir()
+    save_model(Qwen3ForCausalLM(config), tokenizer, folder)
+    return folder
+
+
+def test_piped_lines_are_answered_the_same_for_the_same_seed(tiny_model, monkeypatch, capsys):
+    def answers(seed):
+        monkeypatch.setattr("sys.stdin", io.StringIO("3 4 make 7\n\nagain\n"))
+        chat(str(tiny_model), template="chat_think", max_new_tokens=12, temperature=1.0, seed=seed)
+        return capsys.readouterr().out
+
+    first = answers(1)
+    assert first.count("── thinking ──") == 2
+    assert first == answers(1)
+    assert first != answers(2)
+
+
+def test_chat_with_a_missing_model_is_a_one_line_error():
+    with pytest.raises(ModelError, match="nowhere"):
+        chat("./nowhere")
