@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from r1kit.errors import RecipeError, UnknownNameError, UserError
+from r1kit.rewards.registry import REWARDS, NoParameters, RewardInput, describe, reward
+from r1kit.rewards.rubric import Rubric, TermSpec, grade
+from r1kit.tasks.registry import make_task
+from r1kit.text.tags import parse
+from r1kit.types import Completion, Outcome, Problem, Verdict
+
+TASK = make_task("countdown")
+PROBLEM = TASK.problem_from_reference({"nums": [3, 7, 8], "target": 80})
+SAMPLE = Completion((), (), (), (), "<think>a</think> <answer>(3+7)*8</answer>", "stop", 0)
+PARSED = parse(SAMPLE.text)
+CORRECT = Verdict(Outcome.CORRECT, "(3+7)*8", 1.0)
+
+
+@pytest.fixture
+def user_term() -> Iterator[list[Any]]:
+    """A registered term that returns, or raises, what the test puts into the list."""
+    result: list[Any] = []
+
+    @reward("from_user", low=0, high=1, formula="?", source="a test", parameters=NoParameters)
+    def from_user(sample: RewardInput, parameters: NoParameters) -> float:
+        if isinstance(result[0], Exception):
+            raise result[0]
+        return result[0]  # type: ignore[no-any-return]
+
+    yield result
+    del REWARDS["from_user"]
+
+
+def test_the_total_is_the_weighted_sum_of_the_raw_terms() -> None:
+    rubric = Rubric([TermSpec(name="accuracy"), TermSpec(name="format", weight=0.1)])
+    scored = rubric.score(PROBLEM, SAMPLE, PARSED, CORRECT)
+    assert scored is not None
+    assert scored.total == pytest.approx(1.1)
+    assert scored.terms == {"accuracy": 1.0, "format": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "total"),
+    [
+        (Outcome.CORRECT, 1.1),
+        (Outcome.WRONG, 0.1),
+        (Outcome.NO_ANSWER, 0.0),
+        (Outcome.MALFORMED, 0.0),
+        (Outcome.TIMEOUT, 0.1),
+    ],
+)
+def test_only_a_correct_verdict_earns_accuracy(outcome: Outcome, total: float) -> None:
+    rubric = Rubric([TermSpec(name="accuracy"), TermSpec(name="format", weight=0.1)])
+    scored = rubric.score(PROBLEM, SAMPLE, PARSED, Verdict(outcome))
+    assert scored is not None
+    assert scored.total == pytest.approx(total)
+
+
+def test_an_error_of_the_verifier_is_unscored_not_zero() -> None:
+    assert Rubric([TermSpec(name="accuracy")]).score(PROBLEM, SAMPLE, PARSED, Verdict(Outcome.ERROR)) is None
+
+
+@pytest.mark.parametrize(
+    "result", [float("nan"), float("inf"), float("-inf"), None, "1.0", [1.0], ValueError("no"), KeyError("k")]
+)
+def test_a_term_that_fails_leaves_the_sample_unscored(user_term: list[Any], result: Any) -> None:
+    user_term.append(result)
+    rubric = Rubric([TermSpec(name="accuracy"), TermSpec(name="from_user")])
+    assert rubric.score(PROBLEM, SAMPLE, PARSED, CORRECT) is None
+
+
+def test_a_term_of_the_user_is_scored(user_term: list[Any]) -> None:
+    user_term.append(0.25)
+    scored = Rubric([TermSpec(name="from_user", weight=2.0)]).score(PROBLEM, SAMPLE, PARSED, CORRECT)
+    assert scored is not None
+    assert (scored.total, scored.terms) == (0.5, {"from_user": 0.25})
+
+
+def test_a_name_is_registered_once(user_term: list[Any]) -> None:
+    with pytest.raises(ValueError, match="reward 'from_user' is registered already"):
+        reward("from_user", low=0, high=1, formula="", source="", parameters=NoParameters)(
+            lambda sample, parameters: 0.0
+        )
+
+
+@pytest.mark.parametrize(
+    ("specs", "error", "message"),
+    [
+        ([], RecipeError, "rewards: name at least one term, and each once; found none"),
+        ([{"name": "accuracy"}] * 2, RecipeError, "each once; found accuracy, accuracy"),
+        (
+            [{"name": "acuracy"}],
+            UnknownNameError,
+            "unknown reward 'acuracy'; did you mean 'accuracy'? Known: accuracy,",
+        ),
+        ([{"name": "cosine", "params": {"maxlength": 3}}], UnknownNameError, "did you mean 'max_length'?"),
+        ([{"name": "format", "params": {"x": 3}}], UnknownNameError, "reward 'format': unknown setting 'x'"),
+        ([{"name": "cosine", "params": {"max_length": 0}}], RecipeError, "reward 'cosine': max_length: "),
+        (
+            [{"name": "repetition_penalty", "params": {"penalty": 0.1}}],
+            RecipeError,
+            "penalty: Input should be less",
+        ),
+        (
+            [{"name": "overlong", "params": {"buffer": 30000}}],
+            RecipeError,
+            "buffer=30000 is above max_length=20480",
+        ),
+    ],
+)
+def test_a_wrong_rubric_is_refused_on_one_line(
+    specs: list[dict[str, Any]], error: type[UserError], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        Rubric([TermSpec(**spec) for spec in specs])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_grade_reports_a_missing_answer_with_its_fault() -> None:
+    parsed, verdict = grade(PROBLEM, Completion((), (), (), (), "<think>3+7", "length", 0), TASK)
+    assert (verdict.outcome, verdict.detail, verdict.extracted) == (Outcome.NO_ANSWER, "no </think>", None)
+    assert parsed.thinking == "3+7"
+
+
+def test_grade_turns_a_fault_of_the_verifier_into_an_outcome() -> None:
+    broken = Problem("countdown/x", "countdown", (), {})
+    _, verdict = grade(broken, SAMPLE, TASK)
+    assert (verdict.outcome, verdict.detail) == (Outcome.ERROR, "KeyError: 'nums'")
+
+
+def test_every_reward_is_described_with_formula_and_source() -> None:
+    described = {entry["name"]: entry for entry in describe()}
+    assert {"accuracy", "format", "cosine", "reasoning_steps", "repetition_penalty"} <= set(described)
+    for entry in described.values():
+        assert entry["formula"]
+        assert entry["source"]
+        assert entry["low"] < entry["high"]
+        assert all(parameter["description"] for parameter in entry["parameters"])

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from r1kit.errors import DataError
+from r1kit.tasks.math import Math, MathSettings
+from r1kit.tasks.registry import make_task
+from r1kit.types import Outcome, Problem, Split
+
+DATA = str(Path(__file__).parent / "data" / "math_small.jsonl")
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def write(path: Path, *rows: dict[str, object]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def everything(task: Math) -> list[Problem]:
+    return [problem for split in SPLITS for problem in task.problems(split)]
+
+
+def test_gold_answers_are_found_and_verify_against_themselves() -> None:
+    task = Math(MathSettings(data=DATA))
+    problems = everything(task)
+    assert sorted(task.gold(problem) for problem in problems) == ["-5", "19", "5,000", r"\frac{1}{8}"]
+    assert all(task.verify(problem, task.gold(problem)).correct for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("5000", Outcome.CORRECT),
+        ("$5,000.00", Outcome.CORRECT),
+        ("5001", Outcome.WRONG),
+        ("5000 or 5001", Outcome.MALFORMED),
+        ("#### 5000", Outcome.MALFORMED),
+    ],
+)
+def test_only_the_answer_text_is_graded(answer: str, outcome: Outcome) -> None:
+    problem = next(p for p in everything(Math(MathSettings(data=DATA))) if "bicycle" in p.messages[0].content)
+    assert Math(MathSettings()).verify(problem, answer).outcome is outcome
+
+
+def test_a_problem_keeps_its_split_in_every_file(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n} + 1?", "answer": f"#### {n + 1}"} for n in range(400)]
+    whole = Math(MathSettings(data=write(tmp_path / "a.jsonl", *rows)))
+    part = Math(MathSettings(data=write(tmp_path / "b.jsonl", *rows[:200]), seed=5))
+    for split in SPLITS:
+        assert {problem.id for problem in part.problems(split)} <= {
+            problem.id for problem in whole.problems(split)
+        }
+    assert len(everything(whole)) == 400
+    assert 340 <= len(whole.problems("train")) <= 380
+
+
+def test_a_file_of_test_problems_is_the_test_split_and_leaves_training(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n} + 1?", "answer": f"#### {n + 1}"} for n in range(100)]
+    task = Math(
+        MathSettings(
+            data=write(tmp_path / "a.jsonl", *rows), test_data=write(tmp_path / "t.jsonl", *rows[:20])
+        )
+    )
+    tested = {problem.id for problem in task.problems("test")}
+    assert len(tested) == 20
+    assert len(everything(task)) == 100
+    assert not tested & {problem.id for problem in task.problems("train")}
+
+
+def test_a_limit_keeps_the_first_of_a_seeded_order(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n} + 1?", "answer": f"{n + 1}"} for n in range(50)]
+    path = write(tmp_path / "t.jsonl", *rows)
+    all_of_them = Math(MathSettings(test_data=path)).problems("test")
+    assert Math(MathSettings(test_data=path, limit=10)).problems("test") == all_of_them[:10]
+    assert Math(MathSettings(test_data=path, seed=1)).problems("test") != all_of_them
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"question": "?"}, "field 'answer' or 'solution' is missing; found question"),
+        ({"answer": "5"}, "field 'question' or 'problem' is missing; found answer"),
+        ({"question": "", "answer": "5"}, "field 'question' must be non-empty text, found ''"),
+        ({"question": "?", "answer": 5}, "field 'answer' must be non-empty text, found 5"),
+        (
+            {"question": "?", "answer": "#### x + 1"},
+            "field 'answer': the gold answer must be one exact number",
+        ),
+        (
+            {"question": "?", "solution": r"\boxed{(1, 2)}"},
+            "field 'solution': the gold answer must be one exact",
+        ),
+    ],
+)
+def test_a_bad_row_is_named_and_may_be_skipped(tmp_path: Path, row: dict[str, object], reason: str) -> None:
+    path = write(tmp_path / "rows.jsonl", {"question": "1+1?", "answer": "2"}, row)
+    with pytest.raises(DataError) as error:
+        Math(MathSettings(data=path)).problems("train")
+    assert str(error.value).startswith(f"{path}: row 2: {reason}")
+    lenient = Math(MathSettings(data=path, skip_bad_rows=True))
+    assert (len(everything(lenient)), lenient.skipped) == (1, 1)
+
+
+def test_data_must_be_named() -> None:
+    with pytest.raises(DataError, match="task 'math': set data= to"):
+        make_task("math").problems("train")
+
+
+def test_a_reference_row_needs_no_question() -> None:
+    task = make_task("math")
+    assert task.verify(task.problem_from_reference({"answer": "so\n#### 1,000"}), "1000").correct
