@@ -41,7 +41,7 @@ class RewardEntry:
 
 
 REWARDS: dict[str, RewardEntry] = {}
-"""Name -> term; `import r1kit.rewards` fills in the built-in ones."""
+"""Name -> term; the package registers the built-in ones when it is imported."""
 
 Parameters = TypeVar("Parameters", bound=Settings)
 Term = Callable[[RewardInput, Parameters], float]

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from r1kit.errors import RecipeError
-from r1kit.rewards import shaping, terms  # noqa: F401 - importing registers the built-in terms
 from r1kit.rewards.registry import RewardInput, find
 from r1kit.settings import Settings
 from r1kit.tasks.protocol import Task
