@@ -32,7 +32,7 @@ class Series:
     """One curve: `names` are tried in order, the first the log has is drawn; `test` is the held-out twin."""
 
     label: str
-    names: tuple[str, ...]
+    name: str
     colour: str
     test: str = ""
 
@@ -61,8 +61,8 @@ ACCURACY = Panel(
     "Accuracy and format",
     "share of samples",
     (
-        Series("answer correct", ("accuracy", "reward/accuracy"), BLUE, "pass@1"),
-        Series("format kept", ("format_rate", "reward/format"), ORANGE, "format_rate"),
+        Series("answer correct", "accuracy", BLUE, "pass@1"),
+        Series("format kept", "format_rate", ORANGE, "format_rate"),
     ),
     share=True,
 )
@@ -70,15 +70,15 @@ LENGTH = Panel(
     "Length",
     "tokens per response",
     (
-        Series("whole response", ("response_tokens",), GREY, "response_tokens"),
-        Series("thinking", ("thinking_tokens",), GREEN, "thinking_tokens"),
+        Series("whole response", "response_tokens", GREY, "response_tokens"),
+        Series("thinking", "thinking_tokens", GREEN, "thinking_tokens"),
     ),
 )
-ENTROPY = Panel("Entropy of the policy", "nats per token", (Series("entropy", ("entropy",), PURPLE),))
+ENTROPY = Panel("Entropy of the policy", "nats per token", (Series("entropy", "entropy", PURPLE),))
 LANGUAGE = Panel(
     "Thinking in the language of the question",
     "share of words",
-    (Series("language consistency", ("language_consistency",), ORANGE, "language_consistency"),),
+    (Series("language consistency", "language_consistency", ORANGE, "language_consistency"),),
     share=True,
 )
 _TERM_COLOURS = {"reward/accuracy": BLUE, "reward/format": ORANGE}  # as in the panel of shares
@@ -112,7 +112,7 @@ def read_trace(label: str, run: Path, stage: str | None = None, before: str = "b
         )
     for name, path in found.items() if stage is None else [(stage, found[stage])]:
         rows = tuple(metrics(path))
-        if any(_value(row, ACCURACY.series[0]) is not None for row in rows):
+        if any(number(row, "accuracy") is not None for row in rows):
             evaluated = results(run)
             return Trace(label, rows, _first(evaluated.get(before)), _first(evaluated.get(name)))
     raise UserError(
@@ -163,10 +163,10 @@ def window_for(steps: int) -> int:
 def _reward_panel(traces: Sequence[Trace]) -> Panel:
     names = dict.fromkeys(name for trace in traces for row in trace.rows for name in row)
     terms = [name for name in names if name.startswith("reward/")]
-    series = [Series("total (weighted)", ("reward",), INK)]
+    series = [Series("total (weighted)", "reward", INK)]
     others = cycle(_OTHER_COLOURS)
     for name in terms:
-        series.append(Series(name.removeprefix("reward/"), (name,), _TERM_COLOURS.get(name) or next(others)))
+        series.append(Series(name.removeprefix("reward/"), name, _TERM_COLOURS.get(name) or next(others)))
     return Panel("Reward and its raw terms", "mean per sample", tuple(series))
 
 
@@ -271,13 +271,9 @@ def _draw_held_out(axes: Axes, traces: Sequence[Trace], series: Series, *, share
 
 def _curve(trace: Trace, series: Series) -> tuple[Values, Values] | None:
     x = np.array([row["step"] for row in trace.rows], dtype=np.float64)
-    raw = [_value(row, series) for row in trace.rows]
+    raw = [number(row, series.name) for row in trace.rows]
     y = np.array([np.nan if value is None else value for value in raw], dtype=np.float64)
     return None if np.isnan(y).all() else (x, y)
-
-
-def _value(row: Row, series: Series) -> float | None:
-    return next((value for name in series.names if (value := number(row, name)) is not None), None)
 
 
 def _interval(record: Row, name: str) -> tuple[float, float] | None:
