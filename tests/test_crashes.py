@@ -34,6 +34,7 @@ class DyingDisk(disk.Disk):
     def __init__(self, operations: int) -> None:
         self.left = operations
         self.unsynced: dict[Path, int] = {}  # file -> bytes that are durable
+        self.created: set[Path] = set()  # entries whose folder is not durable yet
         self.renames: list[tuple[Path, Path, bytes | None]] = []  # source, target, replaced content
 
     def _dies(self) -> bool:
@@ -42,6 +43,8 @@ class DyingDisk(disk.Disk):
 
     def write(self, path: Path, data: bytes) -> None:
         self.unsynced[path] = 0
+        if not path.exists():
+            self.created.add(path)
         if self._dies():
             super().write(path, data[: len(data) // 2])
             raise PowerLoss
@@ -64,6 +67,7 @@ class DyingDisk(disk.Disk):
             raise PowerLoss
         super().sync(path)
         self.unsynced.pop(path, None)
+        self.created = {entry for entry in self.created if entry.parent != path}
         self.renames = [entry for entry in self.renames if entry[1].parent != path]
 
     def rename(self, source: Path, target: Path) -> None:
@@ -76,6 +80,7 @@ class DyingDisk(disk.Disk):
         if self._dies():
             raise PowerLoss
         super().make_folder(path)
+        self.created.add(path)
 
     def remove(self, path: Path) -> None:
         if self._dies():
@@ -90,6 +95,8 @@ class DyingDisk(disk.Disk):
                 os.rename(target, source)
             if replaced is not None:
                 target.write_bytes(replaced)
+        for path in self.created:
+            disk.Disk.remove(self, path)
         for path, durable in self.unsynced.items():
             if path.exists():
                 os.truncate(path, min(durable, path.stat().st_size))
@@ -210,14 +217,14 @@ def test_crash_while_logging_keeps_every_synced_row_and_no_half_row(
     fresh: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write_rows(folder: Path) -> None:
-        log = JsonlLog(folder / "metrics.jsonl")
+        log = JsonlLog(folder / "logs" / "metrics.jsonl")
         for step in range(3):
             log.append({"step": step})
             log.sync()
             (folder / f"synced-{step}").touch()
 
     for folder, _ in every_crash(monkeypatch, fresh, write_rows):
-        log = JsonlLog(folder / "metrics.jsonl")
+        log = JsonlLog(folder / "logs" / "metrics.jsonl")
         steps = [row["step"] for row in read_jsonl(log.path)]
         assert steps == list(range(len(steps)))
         assert len(steps) >= len(list(folder.glob("synced-*")))
