@@ -72,11 +72,11 @@ class CountdownSettings(Settings):
     """Language of the question -> its weight."""
     wording: Wording = "brief"
     """"brief" for the micro world, "full" for models that do not know the task."""
-    train_size: Annotated[int, Field(ge=0)] = 1200
+    train_size: Annotated[int, Field(ge=0)] = 1100
     """Training problems. Generated: exactly so many; loaded: at most."""
-    validation_size: Annotated[int, Field(ge=0)] = 60
+    validation_size: Annotated[int, Field(ge=0)] = 128
     """Validation problems."""
-    test_size: Annotated[int, Field(ge=0)] = 64
+    test_size: Annotated[int, Field(ge=0)] = 128
     """Test problems."""
     data: str | None = None
     """A .jsonl or .parquet file or a hub data set with `nums` and `target`; none: generated problems."""

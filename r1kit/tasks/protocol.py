@@ -8,10 +8,10 @@ from typing import Any, Protocol
 from r1kit import seeds
 from r1kit.types import Problem, Split, Verdict
 
-TRAIN_SHARE = 0.90
+TRAIN_SHARE = 0.80
 """Share of all problems of a task that belong to the training split."""
 
-VALIDATION_SHARE = 0.05
+VALIDATION_SHARE = 0.10
 """Share that belongs to the validation split; the rest is the test split."""
 
 
