@@ -28,7 +28,7 @@ from r1kit.world.families.styles import (
 )
 
 FAMILY = "knights_knaves"
-MAX_THINKING = {"en": 400, "zh": 190, None: 280}  # characters by voice, about 120 tokens; a longer one is cut
+MAX_THINKING = {"en": 330, "zh": 160, None: 230}  # characters by voice, about 120 tokens; a longer one is cut
 MAX_TRIES = 5
 
 _TRUTH = {"en": {True: "true", False: "false"}, "zh": {True: "真", False: "假"}}

@@ -47,10 +47,14 @@ def solve(puzzle: Puzzle) -> list[Kinds]:
 
 
 def generate(rng: random.Random, people: int, depth: int = 2) -> Puzzle:
-    """A puzzle for 2 or 3 people with exactly one solution; depth 1 has statements on one person only."""
+    """A puzzle for 2 or 3 people with exactly one solution.
+
+    Depth 1 says one thing of one or two people ("both A and B are knaves"); depth 2 also joins two different
+    claims ("A is a knave or B is a knight"). Statements on one person alone never single out a solution:
+    turning everybody into the other kind keeps all of them consistent.
+    """
     while True:
-        drawn = [rng.choice(_sayings(people, p, 1 if depth == 1 or rng.random() < 0.4 else 2))
-                 for p in range(people)]  # fmt: skip
+        drawn = [rng.choice(_sayings(people, p, 0 if rng.random() < 0.4 else depth)) for p in range(people)]
         possible = (1 << 2**people) - 1
         for _, mask in drawn:
             possible &= mask
@@ -103,18 +107,18 @@ def answer(kinds: Kinds, language: Language) -> str:
 
 @lru_cache
 def _sayings(people: int, speaker: int, depth: int) -> tuple[tuple[Statement, int], ...]:
-    """What `speaker` may say, each with the bit mask of the assignments it leaves possible."""
-    if depth == 1:
-        said = [
-            Statement("is", ((p, kind),)) for p in range(people) if p != speaker for kind in (True, False)
-        ]
-    else:
-        said = []
-        for first, second in itertools.combinations(range(people), 2):
-            said += [Statement("same", ((first, True), (second, True))),
-                     Statement("different", ((first, True), (second, True)))]  # fmt: skip
-            for kinds in itertools.product((True, False), repeat=2):
-                parts = ((first, kinds[0]), (second, kinds[1]))
+    """What `speaker` may say, each with the bit mask of the assignments it leaves possible.
+
+    Depth 0 speaks of one other person, the greater depths of two.
+    """
+    others = [p for p in range(people) if p != speaker]
+    said = [Statement("is", ((p, kind),)) for p in others for kind in (True, False)] if depth == 0 else []
+    for first, second in itertools.combinations(range(people), 2) if depth else ():
+        both_knights = ((first, True), (second, True))
+        said += [Statement("same", both_knights), Statement("different", both_knights)]
+        for kinds in itertools.product((True, False), repeat=2):
+            parts = ((first, kinds[0]), (second, kinds[1]))
+            if depth > 1 or kinds[0] == kinds[1]:
                 said += [Statement("and", parts), Statement("or", parts)]
     everyone = list(itertools.product((True, False), repeat=people))
     return tuple((s, sum((s.holds(k) == k[speaker]) << i for i, k in enumerate(everyone))) for s in said)
