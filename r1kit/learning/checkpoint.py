@@ -23,6 +23,8 @@ from r1kit.errors import CheckpointError
 from r1kit.files import publish_folder, remove_folder, tidy, verify_folder, write_json
 from r1kit.learning.learner import Learner
 from r1kit.learning.optimizer import load_optimizer_tensors, optimizer_tensors
+from r1kit.tracking.metrics import RunLog
+from r1kit.tracking.progress import Progress
 
 _NAME = re.compile(r"step-(\d{6,})")
 
@@ -121,6 +123,22 @@ class Checkpoints:
                 " remove the folder to start anew"
             )
         return None
+
+    def begin(
+        self, learner: Learner, log: RunLog, progress: Progress, reference: nn.Module | None = None
+    ) -> tuple[int, Mapping[str, Any]]:
+        """Restore what there is and cut the logs back to it: the steps done, and what the loop saved besides.
+
+        Without a checkpoint the logs are emptied: rows of a run that died before its first save come again.
+        """
+        resumed = self.restore(learner, reference)
+        if resumed is None:
+            log.truncate(dict.fromkeys(log.offsets(), 0), 1)
+            return 0, {}
+        log.truncate(resumed.log_offsets, resumed.step + 1)
+        for note in resumed.notes:
+            progress.say(note)
+        return resumed.step, resumed.extra
 
     def _newest_first(self) -> list[Path]:
         if not self._folder.exists():

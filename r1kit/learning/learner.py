@@ -79,6 +79,7 @@ class Learner:
         with torch.no_grad():
             for part in idle_parts:
                 self._measure(part.to(self._device), loss, sums)
+        self.model.eval()  # a sampler may share these weights
         stats = sums.means(batch.num_tokens)
         return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.settings import Settings
@@ -99,6 +99,12 @@ class RLSettings(Settings):
     """The run stops when more than this share of a step's rollouts could not be scored."""
     max_skipped_updates: int = Field(default=10, ge=0)
     """The run stops when more than this many updates in a row were not finite."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.sampling.temperature == 0:
+            raise ValueError("sampling.temperature is 0: all samples of a group would be equal; use 1.0")
+        return self
 
 
 class SFTSettings(Settings):

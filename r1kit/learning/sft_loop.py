@@ -6,6 +6,7 @@ sorting by length wastes little on padding and needs no attention mask.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,15 +54,11 @@ def train_supervised(
     total = settings.steps or max(1, round(settings.epochs * batches.per_epoch))
     learner = Learner(model, settings.optimizer, settings.batch, total_updates=total)
     checkpoints = Checkpoints(workdir, settings.keep_checkpoints, _identity(documents, settings, seed))
-    resumed = checkpoints.restore(learner)
-    start = resumed.step if resumed else 0
-    log.truncate(resumed.log_offsets if resumed else dict.fromkeys(log.offsets(), 0), start)
-    for note in resumed.notes if resumed else ():
-        progress.say(note)
+    start, saved = checkpoints.begin(learner, log, progress)
     # updates since the last row of metrics; checkpointed, so that rows do not depend on interruptions
-    window: list[dict[str, float]] = list(resumed.extra["window"]) if resumed else []
-    tail: list[float] = list(resumed.extra["tail"]) if resumed else []
-    tokens = int(resumed.extra["tokens"]) if resumed else 0
+    window: list[dict[str, float]] = list(saved.get("window", ()))
+    tail: list[float] = list(saved.get("tail", ()))
+    tokens = int(saved.get("tokens", 0))
 
     with progress.bar(name, total, start) as bar:
         for step in range(start, total):
@@ -73,8 +70,10 @@ def train_supervised(
 
             done, count = step + 1, int(batch.lengths_B.sum())
             tokens += count
-            tail = [*tail, stats["loss"]][-max(1, total // 10) :]
-            window.append({**stats, "tokens": count})
+            # the loss of a skipped update is no number; its "skipped" is
+            finite = {name: value for name, value in stats.items() if math.isfinite(value)}
+            tail = [*tail, *([finite["loss"]] if "loss" in finite else [])][-max(1, total // 10) :]
+            window.append({**finite, "tokens": count})
             if done % settings.log_every == 0 or done == total:
                 log.metrics(done, _averages(window))
                 log.timings(done, {"seconds": seconds, "tokens_per_second": count / seconds})
@@ -88,7 +87,7 @@ def train_supervised(
     return {
         "updates": float(total),
         "tokens": float(tokens),
-        "loss": float(np.mean(tail)),
+        "loss": float(np.mean(tail)) if tail else math.nan,
         "skipped": float(learner.skipped),
     }
 
@@ -120,7 +119,8 @@ def _identity(documents: Sequence[EncodedDocument], settings: SFTSettings, seed:
 
 def _averages(window: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Means over a window's updates; tokens and skipped updates are summed, the rate is the last."""
-    means = {key: float(np.mean([stats[key] for stats in window])) for key in window[0]}
+    names = dict.fromkeys(name for stats in window for name in stats)
+    means = {name: float(np.mean([stats[name] for stats in window if name in stats])) for name in names}
     return means | {
         "tokens": float(sum(stats["tokens"] for stats in window)),
         "skipped": float(sum(stats["skipped"] for stats in window)),

@@ -1,0 +1,66 @@
+"""From scored groups to a training batch: rewards, advantages, tokens.
+
+Shapes: P problems, G samples per problem, B sequences that are trained on.
+"""
+
+# ruff: noqa: N815 - fields that are tensors carry shape suffixes
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from r1kit.errors import UserError
+from r1kit.learning.batch import Batch, EncodedDocument, make_batch
+from r1kit.objectives.advantages import ADVANTAGES
+from r1kit.types import RolloutGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What each rollout of a step earned; NaN where it could not be scored."""
+
+    rewards_PG: Tensor  # float64, total rewards
+    advantages_PG: Tensor  # float64
+
+    def require_scored(self, max_unscored_share: float) -> None:
+        """Raise UserError when a larger share of the rollouts is unscored."""
+        share = float(self.rewards_PG.isnan().double().mean())
+        if share > max_unscored_share:
+            raise UserError(
+                f"{share:.0%} of a step's rollouts could not be scored, more than max_unscored_share ="
+                f" {max_unscored_share:.0%}: a verifier or a reward term fails, see the warnings above"
+            )
+
+
+def assign_credit(groups: Sequence[RolloutGroup], advantage: str) -> Credit:
+    """Rewards and the advantages that follow, by a name in `objectives.advantages.ADVANTAGES`."""
+    rewards_PG = torch.tensor(
+        [[math.nan if r.reward is None else r.reward.total for r in group.rollouts] for group in groups],
+        dtype=torch.float64,
+    )
+    return Credit(rewards_PG, ADVANTAGES[advantage](rewards_PG))
+
+
+def rollout_batch(groups: Sequence[RolloutGroup], advantages_PG: Tensor, temperature: float) -> Batch | None:
+    """The scored rollouts as one batch, each token with its rollout's advantage; None if none was scored.
+
+    `temperature` is that of the sampling: the trained distribution is the one drawn from, so the sampler's
+    log-probabilities are taken under it.
+    """
+    documents, advantages, logprobs = [], [], []
+    for group, advantages_G in zip(groups, advantages_PG.tolist(), strict=True):
+        for rollout, advantage in zip(group.rollouts, advantages_G, strict=True):
+            if math.isnan(advantage):
+                continue
+            completion = rollout.completion
+            tokens = (*completion.prompt_tokens, *completion.tokens)
+            documents.append(EncodedDocument(tokens, len(completion.prompt_tokens)))
+            advantages.append(advantage)
+            logprobs.append(completion.logprobs if temperature == 1.0 else completion.sampling_logprobs)
+    if not documents:
+        return None
+    return make_batch(documents, advantages=advantages, sampler_logprobs=logprobs)

@@ -1,0 +1,145 @@
+"""Reinforcement learning: each step samples a group of responses per problem and credits every token of a
+response with its reward relative to the group.
+
+The loop is one function, top to bottom. Left out of textbook PPO: the critic (the group's mean is the
+baseline), discounting (one reward at the end), several epochs over a batch (each step draws fresh rollouts).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from r1kit import seeds
+from r1kit.errors import DataError, Interrupted
+from r1kit.learning.checkpoint import Checkpoints
+from r1kit.learning.credit import assign_credit, rollout_batch
+from r1kit.learning.learner import Learner
+from r1kit.learning.order import draw, fingerprint
+from r1kit.learning.policy_update import update_policy
+from r1kit.learning.rollout_stats import rollout_metrics, rollout_rows
+from r1kit.learning.settings import RLSettings
+from r1kit.learning.timing import StepClock, TimedSampler
+from r1kit.models.reference import frozen_copy, refresh
+from r1kit.rewards.rubric import Rubric
+from r1kit.rollouts.collect import collect
+from r1kit.rollouts.protocol import Sampler
+from r1kit.tasks.protocol import Task
+from r1kit.tracking.metrics import RunLog
+from r1kit.tracking.progress import Progress
+from r1kit.tracking.stop import StopFlag
+from r1kit.types import Problem
+
+
+def train_rl(
+    policy: nn.Module,
+    tokenizer: Any,
+    tasks: Mapping[str, Task],
+    problems: Sequence[Problem],
+    sampler: Sampler,
+    rubric: Rubric,
+    settings: RLSettings,
+    *,
+    seed: int,
+    workdir: Path,
+    log: RunLog,
+    progress: Progress,
+    stop: StopFlag,
+    name: str = "reinforcement learning",
+) -> dict[str, float]:
+    """Train `policy` in place, going on from the newest checkpoint in `workdir`.
+
+    Returns "steps", "skipped" (updates), and accuracy, format_rate, thinking_tokens and reward of the first
+    and the last step, as "first/accuracy" and so on.
+
+    Raises:
+        Interrupted: after saving, when `stop` asks for it.
+        CheckpointError: when `workdir` is of another run, or nothing in it is whole.
+        UserError: when too many rollouts could not be scored or too many updates in a row were not finite.
+    """
+    learner = _learner(policy, problems, settings)
+    reference = frozen_copy(policy) if settings.objective.kl_beta > 0 else None
+    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, _identity(problems, rubric, settings, seed))
+    start, saved = checkpoints.begin(learner, log, progress, reference)
+    summary: dict[str, float] = dict(saved)
+    timed = TimedSampler(sampler)
+    timed.update(policy)
+    timed.version = start  # completions name the number of updates whether or not the run was interrupted
+
+    with progress.bar(name, settings.steps, start) as bar:
+        for done in range(start + 1, settings.steps + 1):
+            clock, step_seed = StepClock(timed), seeds.derive(seed, "step", done)
+            chosen = [problems[i] for i in draw(len(problems), seed, done - 1, settings.questions_per_step)]
+            groups = collect(
+                chosen, tasks, timed, rubric, settings.template, tokenizer, settings.sampling,
+                settings.group_size, step_seed,
+            )  # fmt: skip
+            credit = assign_credit(groups, settings.objective.advantage)
+            credit.require_scored(settings.max_unscored_share)
+            batch = rollout_batch(groups, credit.advantages_PG, settings.sampling.temperature)
+            clock.collected()
+
+            stats = update_policy(learner, batch, settings, reference, step_seed)
+            learner.require_progress(settings.max_skipped_updates)
+            timed.update(policy)
+            if reference is not None and _due(done, settings.objective.reference_refresh):
+                refresh(reference, policy)
+            log.timings(done, clock.learned(0 if batch is None else int(batch.lengths_B.sum())))
+
+            metrics = rollout_metrics(groups, credit, tokenizer) | stats
+            log.metrics(done, metrics)
+            log.rollouts(
+                done, rollout_rows(groups, credit, tokenizer, settings.log_rollouts_share, step_seed)
+            )
+            summary = _summary(summary, metrics, done, learner.skipped)
+            if done == settings.steps or _due(done, settings.save_every) or stop.requested:
+                checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=summary)
+            bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
+            if stop.requested and done < settings.steps:
+                raise Interrupted(
+                    f"{name}: stopped after step {done} of {settings.steps}, the state is saved"
+                )
+    return summary
+
+
+def _learner(policy: nn.Module, problems: Sequence[Problem], settings: RLSettings) -> Learner:
+    if not problems:
+        raise DataError("problems: there are none to train on")
+    return Learner(
+        policy,
+        settings.optimizer,
+        settings.batch,
+        total_updates=settings.steps * settings.batch.minibatches,
+        temperature=settings.sampling.temperature,
+    )
+
+
+def _due(done: int, every: int) -> bool:
+    return every > 0 and done % every == 0
+
+
+_SUMMARISED = ("reward", "accuracy", "format_rate", "thinking_tokens")
+
+
+def _summary(
+    summary: Mapping[str, float], metrics: Mapping[str, float], steps: int, skipped: int
+) -> dict[str, float]:
+    found = {name: metrics[name] for name in _SUMMARISED if math.isfinite(metrics[name])}
+    first = {f"first/{name}": value for name, value in found.items()}
+    last = {f"last/{name}": value for name, value in found.items()}
+    return {**first, **summary, **last, "steps": float(steps), "skipped": float(skipped)}
+
+
+def _identity(
+    problems: Sequence[Problem], rubric: Rubric, settings: RLSettings, seed: int
+) -> dict[str, object]:
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "rewards": [spec.model_dump(mode="json") for spec in rubric.specs],
+        "seed": seed,
+        "problems": fingerprint(f"{problem.task}/{problem.id}".encode() for problem in problems),
+    }

@@ -1,0 +1,111 @@
+"""What a step's rollouts look like, as numbers for metrics.jsonl and rows for rollouts.jsonl.
+
+Shapes: P problems, G samples per problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from r1kit import seeds
+from r1kit.learning.credit import Credit
+from r1kit.objectives.advantages import dead_groups
+from r1kit.text.language import LANGUAGES, language_consistency, word_counts
+from r1kit.text.repetition import repetition_rate
+from r1kit.text.tags import parse
+from r1kit.types import Outcome, Rollout, RolloutGroup
+
+
+def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: Any) -> dict[str, float]:
+    """Means over all rollouts of a step; rewards and advantages over the scored ones.
+
+    "reward", "reward/TERM" (raw), "accuracy", "format_rate" (strict form around an answer of the task's own
+    form), "response_tokens", "thinking_tokens", "truncated", "repetition" (share of repeated 3-grams),
+    "language_consistency" (of thinking that has words), "verdict/OUTCOME" shares, "dead_groups" (share of
+    groups whose rewards are all equal), "unscored" (count), "advantage/mean" and "advantage/std".
+    """
+    samples = [_sample(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    terms = [dict(r.reward.terms) for r in rollouts if r.reward is not None]
+    rewards = credit.rewards_PG.numpy().ravel()
+    advantages = credit.advantages_PG.numpy().ravel()
+    scored = ~np.isnan(rewards)
+    outcomes = [r.verdict.outcome for r in rollouts]
+    return {
+        "reward": _mean(rewards[scored]),
+        **{f"reward/{name}": _mean([row[name] for row in terms]) for name in (terms[0] if terms else ())},
+        "accuracy": _mean([r.verdict.correct for r in rollouts]),
+        **{name: _mean([s[name] for s in samples if name in s]) for name in _SAMPLE_NUMBERS},
+        **{f"verdict/{outcome}": outcomes.count(outcome) / len(outcomes) for outcome in Outcome},
+        "dead_groups": _mean(dead_groups(credit.rewards_PG).numpy()),
+        "unscored": float((~scored).sum()),
+        "advantage/mean": _mean(advantages[scored]),
+        "advantage/std": float(np.std(advantages[scored])) if scored.any() else float("nan"),
+    }
+
+
+def rollout_rows(
+    groups: Sequence[RolloutGroup], credit: Credit, tokenizer: Any, share: float, seed: int
+) -> Iterator[dict[str, Any]]:
+    """A seeded share of the rollouts as rows for people.
+
+    Each row has what `r1kit score` reads (the completion, the task, the reference under its own keys), the
+    parts of the response, verdict, raw reward terms, and `successful` for a correct answer.
+    """
+    for p, group in enumerate(groups):
+        for g, rollout in enumerate(group.rollouts):
+            if seeds.fraction(seed, "logged", p, g) >= share:
+                continue
+            completion, verdict, reward = rollout.completion, rollout.verdict, rollout.reward
+            parsed = parse(completion.text)
+            yield {
+                **group.problem.reference,
+                "problem": group.problem.id,
+                "task": group.problem.task,
+                "prompt": tokenizer.decode(list(group.prompt.tokens), skip_special_tokens=False),
+                "completion": completion.text,
+                "thinking": parsed.thinking,
+                "answer": parsed.answer,
+                "verdict": verdict.outcome.value,
+                "detail": verdict.detail,
+                "terms": None if reward is None else dict(reward.terms),
+                "reward": None if reward is None else reward.total,
+                "advantage": float(credit.advantages_PG[p, g]),
+                "successful": verdict.correct,
+                "tokens": len(completion.tokens),
+                "finish": completion.finish,
+            }
+
+
+_SAMPLE_NUMBERS = (
+    "format_rate",
+    "response_tokens",
+    "thinking_tokens",
+    "truncated",
+    "repetition",
+    "language_consistency",
+)
+_FORMLESS = (Outcome.NO_ANSWER, Outcome.MALFORMED)
+
+
+def _sample(group: RolloutGroup, rollout: Rollout, tokenizer: Any) -> dict[str, float]:
+    completion, language = rollout.completion, group.problem.language
+    parsed = parse(completion.text)
+    thinking = parsed.thinking or ""
+    numbers = {
+        "format_rate": float(parsed.well_formed and rollout.verdict.outcome not in _FORMLESS),
+        "response_tokens": float(len(completion.tokens)),
+        "thinking_tokens": float(len(tokenizer.encode(thinking, add_special_tokens=False))),
+        "truncated": float(completion.finish == "length"),
+        "repetition": repetition_rate(completion.tokens),
+    }
+    if language in LANGUAGES and any(word_counts(thinking).values()):
+        numbers["language_consistency"] = language_consistency(thinking, language)
+    return numbers
+
+
+def _mean(values: Sequence[float] | np.ndarray[Any, Any]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
