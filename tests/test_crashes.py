@@ -35,6 +35,7 @@ class DyingDisk(disk.Disk):
         self.left = operations
         self.unsynced: dict[Path, int] = {}  # file -> bytes that are durable
         self.created: set[Path] = set()  # entries whose folder is not durable yet
+        self.synced: set[Path] = set()
         self.renames: list[tuple[Path, Path, bytes | None]] = []  # source, target, replaced content
 
     def _dies(self) -> bool:
@@ -66,6 +67,7 @@ class DyingDisk(disk.Disk):
         if self._dies():
             raise PowerLoss
         super().sync(path)
+        self.synced.add(path)
         self.unsynced.pop(path, None)
         self.created = {entry for entry in self.created if entry.parent != path}
         self.renames = [entry for entry in self.renames if entry[1].parent != path]
@@ -75,6 +77,17 @@ class DyingDisk(disk.Disk):
             raise PowerLoss
         self.renames.append((source, target, target.read_bytes() if target.is_file() else None))
         super().rename(source, target)
+        if source.suffix == ".tmp":
+            self._expose(source, target)
+
+    def _expose(self, source: Path, target: Path) -> None:
+        """What a temporary got without a sync is lost under its final name too."""
+        for path in [target, *target.rglob("*")]:
+            before = source / path.relative_to(target)
+            if before not in self.synced and path.is_file():
+                self.unsynced[path] = 0
+            elif before not in self.synced:
+                self.created |= set(path.iterdir())
 
     def make_folder(self, path: Path) -> None:
         if self._dies():
