@@ -1,7 +1,7 @@
 """What people kindly ask for in the micro world, and good replies.
 
-Every text stands in English and Chinese. `{s}` is the topic's slot in the text's language, `{e}` and `{z}` are
-its English and Chinese; a topic without slots has one empty slot.
+Every text stands in English and Chinese. `{s}` is the topic's slot in the text's language, `{e}` and `{z}`
+are its English and Chinese; a topic without slots has one empty slot.
 """
 
 from __future__ import annotations

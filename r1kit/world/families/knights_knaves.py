@@ -28,7 +28,7 @@ from r1kit.world.families.styles import (
 )
 
 FAMILY = "knights_knaves"
-MAX_THINKING = {"en": 330, "zh": 160, None: 230}  # characters by voice, about 120 tokens; a longer one is cut
+MAX_THINKING = {"en": 330, "zh": 150, None: 190}  # characters by voice, about 120 tokens; a longer one is cut
 MAX_TRIES = 5
 
 _TRUTH = {"en": {True: "true", False: "false"}, "zh": {True: "真", False: "假"}}
@@ -52,8 +52,9 @@ def _response(rng: random.Random, puzzle: Puzzle, language: Language) -> str:
         thinking, kinds = (
             suppose(rng, puzzle, voice) if style < 0.75 else try_kinds(rng, puzzle, voice, MAX_TRIES)
         )
-        if len(thinking) > MAX_THINKING[voice.fixed]:
-            thinking, kinds = try_kinds(rng, puzzle, voice, 2)
+        for tries in (2, 1):
+            if len(thinking) > MAX_THINKING[voice.fixed]:
+                thinking, kinds = try_kinds(rng, puzzle, voice, tries)
     return thoughtful(rng, thinking, answer(kinds, language), language)
 
 
@@ -79,27 +80,29 @@ def suppose(rng: random.Random, puzzle: Puzzle, voice: Voice) -> tuple[str, Kind
     """Thinking that supposes one person's kind, follows it, and turns back at a contradiction."""
     sentences: list[str] = []
 
-    def explore(known: dict[int, bool]) -> dict[int, bool] | None:
-        used: set[int] = set()
+    def explore(known: dict[int, bool], settled: frozenset[int]) -> dict[int, bool] | None:
+        used = set(settled)
         while pending := [person for person in known if person not in used]:
-            used.add(pending[0])
-            learnt = implied(puzzle.statements[pending[0]], known[pending[0]], known, len(puzzle.statements))
-            sentences.append(_inference(pending[0], puzzle, known, learnt, voice.next()))
+            speaker = pending[0]
+            used.add(speaker)
+            learnt = implied(puzzle.statements[speaker], known[speaker], known, len(puzzle.statements))
+            sentences.append(_inference(speaker, puzzle, known, learnt, voice.next()))
             if learnt is None:
                 return None
             known = known | learnt
         if len(known) == len(puzzle.statements):
             sentences.append({"en": "all fit.", "zh": "都对。"}[voice.next()])
             return known
+        settled = frozenset(u for u in used if all(p in known for p, _ in puzzle.statements[u].parts))
         person = next(p for p in range(len(puzzle.statements)) if p not in known)
         first = rng.random() < 0.5
         for kind in (first, not first):
             sentences.append(_supposition(rng, person, kind, voice.next(), turned=kind != first))
-            if (found := explore(known | {person: kind})) is not None:
+            if (found := explore(known | {person: kind}, settled)) is not None:
                 return found
         return None
 
-    found = explore({})
+    found = explore({}, frozenset())
     assert found is not None, "a puzzle with a solution has a consistent branch"
     return _page(sentences), tuple(found[person] for person in range(len(puzzle.statements)))
 
