@@ -149,8 +149,8 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Reads one JSON object per line (`completion`, optionally `prompt` and `task`, and the reference under "
-        "the task's own keys) and writes one line for each: verdict, extracted, terms, total."
+        "Reads one JSON object per line (`completion`, optionally `prompt` and `task`, and the reference "
+        "under the task's own keys) and writes one line for each: verdict, extracted, terms, total."
     )
     parser.add_argument("--task", help="task of the lines that name none; see `r1kit tasks`")
     parser.add_argument(

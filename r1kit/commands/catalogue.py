@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from r1kit.commands.console import command_console
 from r1kit.rewards import rubric  # noqa: F401 - registers the built-in terms
 from r1kit.rewards.registry import describe as describe_rewards
 from r1kit.tasks.registry import describe as describe_tasks
@@ -17,7 +18,7 @@ from r1kit.tasks.registry import describe as describe_tasks
 
 def tasks(arguments: argparse.Namespace) -> int:
     """List every task with its reference keys and settings."""
-    console = Console(highlight=False)
+    console = command_console()
     for task in describe_tasks():
         _heading(console, task["name"], task["summary"])
         console.print(f"  reference: {', '.join(task['reference_keys'])}", markup=False, soft_wrap=True)
@@ -28,7 +29,7 @@ def tasks(arguments: argparse.Namespace) -> int:
 
 def rewards(arguments: argparse.Namespace) -> int:
     """List every reward term with its bounds, formula, source and parameters."""
-    console = Console(highlight=False)
+    console = command_console()
     for term in describe_rewards():
         _heading(console, term["name"], f"{term['low']:g} to {term['high']:g}")
         console.print(f"  {term['formula']}\n  source: {term['source']}", markup=False, soft_wrap=True)

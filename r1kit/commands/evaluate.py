@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rich.console import Console
-
+from r1kit.commands.console import command_console
 from r1kit.commands.tables import percent, stage_table
 from r1kit.errors import UnknownNameError
 from r1kit.files import dump_json, write_atomic
@@ -14,6 +13,7 @@ from r1kit.pipeline.config import make_recipe_task
 from r1kit.pipeline.explain import validate
 from r1kit.pipeline.machine import choose_device
 from r1kit.pipeline.merge import COMMAND_LINE, Layered, parse_override
+from r1kit.stages.protocol import ModelSource
 from r1kit.stages.settings import EvaluationSettings
 from r1kit.tasks.protocol import Task
 from r1kit.tasks.registry import TASKS
@@ -32,7 +32,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     with StopFlag() as stop:
         found = evaluate_model(
-            str(resolve_base(arguments.model)),
+            ModelSource(str(resolve_base(arguments.model))),
             {arguments.task: task},
             settings,
             name=arguments.model,
@@ -85,7 +85,7 @@ def _task(arguments: argparse.Namespace) -> Task:
 
 
 def _print(record: dict[str, Any], metrics: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = command_console()
     console.print(stage_table(record))
     verdicts = ", ".join(f"{name} {percent(share)}" for name, share in metrics["verdicts"].items() if share)
     console.print(f"{metrics['problems']} problems, {metrics['samples']} samples: {verdicts}", soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from r1kit.commands.console import command_console
 from r1kit.commands.tables import stage_table
 from r1kit.errors import Interrupted
 from r1kit.pipeline.config import Recipe, load_recipe
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run, resume or plan a recipe."""
     recipe = load_recipe(arguments.recipe, arguments.overrides)
     out = arguments.out or RUNS / recipe.name
-    console = Console(highlight=False)
+    console = command_console()
     if arguments.dry_run:
         _print_plan(console, recipe, out, plan_run(recipe, out, arguments.only))
         return 0

@@ -7,11 +7,10 @@ import argparse
 
 def show(arguments: argparse.Namespace) -> int:
     """Show a run folder in the terminal."""
-    from rich.console import Console
-
+    from r1kit.commands.console import command_console
     from r1kit.report.show import show as show_run
 
-    show_run(arguments.run, Console(highlight=False))
+    show_run(arguments.run, command_console())
     return 0
 
 

@@ -69,7 +69,7 @@ class StageSpec:
     @property
     def task_names(self) -> tuple[str, ...]:
         """The recipe's tasks that this stage uses."""
-        return self.settings.tasks if isinstance(self.settings, RLStageSettings) else ()
+        return self.entry.tasks(self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def make_recipe_task(name: str, layered: Layered) -> Task:
         )
     _check_names("task", [registered], TASKS, (*at, "task"), layered)
     entry = TASKS[registered]
-    return entry.build(validate(entry.settings, settings, at, layered.origin))
+    return entry.build(validate(entry.settings, settings, at, layered.origin, also=("task",)))
 
 
 def _stage(name: str, earlier: Sequence[str], layered: Layered) -> StageSpec:
@@ -151,7 +151,9 @@ def _stage(name: str, earlier: Sequence[str], layered: Layered) -> StageSpec:
         raise RecipeError(
             f"{layered.origin((*at, 'from'))}: stages.{name}.from: a {kind} stage starts from nothing"
         )
-    return StageSpec(name, kind, start, validate(entry.settings, data, at, layered.origin))
+    return StageSpec(
+        name, kind, start, validate(entry.settings, data, at, layered.origin, also=("kind", "from"))
+    )
 
 
 def _check_stage(spec: StageSpec, run: RunSettings, tasks: Mapping[str, Task], layered: Layered) -> None:
@@ -159,9 +161,9 @@ def _check_stage(spec: StageSpec, run: RunSettings, tasks: Mapping[str, Task], l
     if spec.start == BASE and run.base is None:
         raise RecipeError(f"{layered.top}: base: stage {spec.name} starts from it and it is not there")
     _check_names("task", spec.task_names, tasks, (*at, "tasks"), layered)
+    _check_names("template", spec.entry.templates(spec.settings), TEMPLATES, (*at, "template"), layered)
     settings = spec.settings
     if isinstance(settings, RLStageSettings):
-        _check_names("template", [settings.template], TEMPLATES, (*at, "template"), layered)
         _located(layered, (*at, "rewards"), lambda: make_rubric(settings.rewards))
 
 

@@ -40,7 +40,9 @@ _EXPECTED: dict[str, str] = {
 }
 
 
-def validate(model: type[S], data: Any, at: Path, origin: Callable[[Path], str]) -> S:
+def validate(
+    model: type[S], data: Any, at: Path, origin: Callable[[Path], str], also: Sequence[str] = ()
+) -> S:
     """`data` as a record of `model`.
 
     Args:
@@ -48,6 +50,7 @@ def validate(model: type[S], data: Any, at: Path, origin: Callable[[Path], str])
         data: plain data as YAML gives it.
         at: where in the recipe `data` stands, for messages.
         origin: the file that a key path came from.
+        also: keys beside those of `model` that the recipe may hold there, for messages.
 
     Raises:
         RecipeError: names file, key, what was found and what is expected. Only the first fault is told.
@@ -56,7 +59,7 @@ def validate(model: type[S], data: Any, at: Path, origin: Callable[[Path], str])
         # Through JSON, because strict mode then takes a list for a tuple: YAML has no other spelling.
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise RecipeError(_one_line(error, model, data, at, origin)) from None
+        raise RecipeError(_one_line(error, model, data, at, origin, also)) from None
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -65,7 +68,12 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def _one_line(
-    error: ValidationError, model: type[BaseModel], data: Any, at: Path, origin: Callable[[Path], str]
+    error: ValidationError,
+    model: type[BaseModel],
+    data: Any,
+    at: Path,
+    origin: Callable[[Path], str],
+    also: Sequence[str],
 ) -> str:
     faults = [(_real_path(fault["loc"], data), fault) for fault in error.errors(include_url=False)]
     # A misspelt key usually leaves the right one missing as well: the misspelling is the message that helps.
@@ -73,7 +81,8 @@ def _one_line(
     path, first = faults[0]
     where = f"{origin(at + path)}: {dotted(at + path) or 'the file'}"
     if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key{suggestion(str(path[-1]), known_keys(model, path[:-1]))}"
+        known = [*known_keys(model, path[:-1]), *(also if len(path) == 1 else ())]
+        return f"{where}: unknown key{suggestion(str(path[-1]), known)}"
     if first["type"] == "missing":
         return f"{where}: this key is required and not there"
     if first["type"] == "value_error":

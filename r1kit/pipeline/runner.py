@@ -16,8 +16,7 @@ from r1kit.pipeline.plan import Step, make_plan
 from r1kit.pipeline.space import bytes_needed
 from r1kit.pipeline.store import RunFolder, tidy_tree
 from r1kit.seeds import derive
-from r1kit.stages.evaluation import evaluate_model
-from r1kit.stages.protocol import StageContext
+from r1kit.stages.protocol import ModelSource, StageContext
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
@@ -53,9 +52,9 @@ def run_recipe(
     """
     folder = RunFolder(out)
     _check_owner(recipe, folder)
+    base = _base_fingerprint(recipe)
     with lock(out):
         tidy_tree(out)
-        base = _base_fingerprint(recipe)
         everything = make_plan(recipe, folder, base)
         _check_folder(folder, everything, options)
         steps = make_plan(recipe, folder, base, options.only)
@@ -118,6 +117,8 @@ class _Run:
 
     def evaluate(self, step: Step) -> None:
         """Test a model on the frozen problems."""
+        from r1kit.stages.evaluation import evaluate_model  # loads torch and transformers
+
         settings = self.recipe.run.evaluation
         assert settings is not None, "an evaluation step comes from evaluation settings"
         evaluation = evaluate_model(
@@ -132,9 +133,12 @@ class _Run:
         )
         self.folder.write_evaluation(step.stage, step.identity, evaluation.tasks, evaluation.rows)
 
-    def model(self, name: str) -> str:
-        """Folder or hub name of the base or of a stage's output."""
-        return _base_model(self.recipe) if name == BASE else str(self.folder.model(name))
+    def model(self, name: str) -> ModelSource:
+        """The base or a stage's output."""
+        run = self.recipe.run
+        if name == BASE:
+            return ModelSource(_base_model(self.recipe), run.revision, run.trust_remote_code)
+        return ModelSource(str(self.folder.model(name)), None, run.trust_remote_code)
 
 
 def _base_model(recipe: Recipe) -> str:

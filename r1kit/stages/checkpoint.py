@@ -6,14 +6,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from r1kit import __version__
 from r1kit.files import publish_folder, write_json
-from r1kit.models.load import save_model
-from r1kit.stages.protocol import StageContext
+from r1kit.models.load import load_model, load_tokenizer, save_model
+from r1kit.stages.protocol import ModelSource, StageContext
 
 PROVENANCE = "provenance.json"  # inside the checkpoint, so that it travels with it
+
+
+def load_source(source: ModelSource, dtype: torch.dtype, device: str) -> tuple[nn.Module, Any]:
+    """The model of a source and its tokenizer. Raises ModelError."""
+    tokenizer = load_tokenizer(source.place, source.revision, source.trust_remote_code)
+    model = load_model(source.place, dtype, device, source.revision, source.trust_remote_code)
+    return model, tokenizer
 
 
 def publish_model(
@@ -44,7 +52,8 @@ def _writer(
 
 def model_card(context: StageContext, story: str) -> str:
     """The checkpoint's README.md with the hub's front matter."""
-    start = context.inputs.get("model")
+    source = context.inputs.get("model")
+    start = source.place if source else None
     shown = Path(start).name if start and Path(start).is_dir() else start
     parent = f"base_model: {shown}\n" if start and not Path(start).is_dir() else ""
     return (

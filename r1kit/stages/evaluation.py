@@ -9,13 +9,15 @@ from typing import Any
 import torch
 
 from r1kit.errors import Interrupted, RecipeError
-from r1kit.models.load import load_model, load_tokenizer
 from r1kit.models.precision import resolve
 from r1kit.rollouts.collect import collect
 from r1kit.rollouts.local import LocalSampler
+from r1kit.rollouts.protocol import Sampler
 from r1kit.seeds import derive
+from r1kit.stages.checkpoint import load_source
 from r1kit.stages.metrics import evaluate_groups
 from r1kit.stages.problems import named_problems
+from r1kit.stages.protocol import ModelSource
 from r1kit.stages.settings import EvaluationSettings
 from r1kit.tasks.protocol import Task
 from r1kit.tracking.progress import Progress
@@ -34,7 +36,7 @@ class Evaluation:
 
 
 def evaluate_model(
-    model: str,
+    model: ModelSource,
     tasks: Mapping[str, Task],
     settings: EvaluationSettings,
     *,
@@ -47,7 +49,7 @@ def evaluate_model(
     """Sample every test problem of `settings.tasks` and count.
 
     Args:
-        model: folder or hub name.
+        model: what to test.
         tasks: the recipe's tasks by name.
         settings: problems, samples, sampling.
         name: of the model, for the progress bar.
@@ -60,34 +62,58 @@ def evaluate_model(
         Interrupted: the stop flag was set; nothing of this evaluation is kept.
         RecipeError: a task has no test problems.
     """
-    tokenizer = load_tokenizer(model)
     dtype = resolve(settings.precision, torch.device(device))
-    sampler = LocalSampler(load_model(model, dtype, device), tokenizer)
+    policy, tokenizer = load_source(model, dtype, device)
+    sampler = LocalSampler(policy, tokenizer)
     metrics: dict[str, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []
     for task_name in settings.tasks:
-        problems = test_problems(task_name, tasks[task_name], settings.problems)
-        groups: list[RolloutGroup] = []
-        step = max(1, _ROUND // settings.samples)
-        with progress.bar(f"evaluate {name} on {task_name}", len(problems)) as bar:
-            for first in range(0, len(problems), step):
-                if stop.requested:
-                    raise Interrupted(f"stopped while evaluating {name}")
-                groups += collect(
-                    problems[first : first + step],
-                    {task_name: tasks[task_name]},
-                    sampler,
-                    None,
-                    settings.template,
-                    tokenizer,
-                    settings.sampling(),
-                    settings.samples,
-                    derive(seed, "evaluation", task_name),
-                )
-                bar.update(len(groups), **{"pass@1": _pass_rate(groups)})
+        draw = TestDraw(task_name, tasks[task_name], settings, derive(seed, "evaluation", task_name))
+        groups = sample_groups(draw, sampler, tokenizer, f"evaluate {name} on {task_name}", progress, stop)
         metrics[task_name] = evaluate_groups(groups, tokenizer)
         rows += [_row(group) for group in groups]
     return Evaluation(metrics, tuple(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class TestDraw:
+    """What to sample: the test problems of one task, under evaluation settings and a seed."""
+
+    __test__ = False  # the name is not a test's
+
+    name: str
+    task: Task
+    settings: EvaluationSettings
+    seed: int
+
+
+def sample_groups(
+    draw: TestDraw, sampler: Sampler, tokenizer: Any, label: str, progress: Progress, stop: StopFlag
+) -> list[RolloutGroup]:
+    """The verified, unscored groups of a draw, in the order of its problems. Raises Interrupted."""
+    settings = draw.settings
+    problems = test_problems(draw.name, draw.task, settings.problems)
+    if len(problems) < settings.problems:
+        progress.say(f"{label}: the task has {len(problems)} test problems, not {settings.problems}")
+    groups: list[RolloutGroup] = []
+    step = max(1, _ROUND // settings.samples)
+    with progress.bar(label, len(problems)) as bar:
+        for first in range(0, len(problems), step):
+            if stop.requested:
+                raise Interrupted(f"{label}: stopped after {first} of {len(problems)} problems")
+            groups += collect(
+                problems[first : first + step],
+                {draw.name: draw.task},
+                sampler,
+                None,
+                settings.template,
+                tokenizer,
+                settings.sampling(),
+                settings.samples,
+                draw.seed,
+            )
+            bar.update(len(groups), **{"pass@1": _pass_rate(groups)})
+    return groups
 
 
 def test_problems(name: str, task: Task, count: int) -> Sequence[Problem]:

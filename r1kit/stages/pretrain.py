@@ -12,13 +12,16 @@ from torch import nn
 
 from r1kit.errors import RecipeError
 from r1kit.learning.batch import EncodedDocument
-from r1kit.learning.sft_loop import train_supervised
+from r1kit.learning.sft_loop import mean_loss, train_supervised
+from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
 from r1kit.stages.checkpoint import publish_model
+from r1kit.stages.evaluation import TestDraw, sample_groups
 from r1kit.stages.protocol import StageContext
 from r1kit.stages.settings import ArchitectureSettings, PretrainStageSettings
 from r1kit.types import Artifact, Document
 from r1kit.world.corpus import pages
+from r1kit.world.quality import probe, shortfalls
 from r1kit.world.tokenizer import train_tokenizer
 
 
@@ -42,7 +45,7 @@ class PretrainStage:
         ]
         held_out, training = documents[: settings.held_out], documents[settings.held_out :]
         model = new_model(settings.model, tokenizer, derive(context.seed, "weights")).to(context.device)
-        summary = train_supervised(
+        trained = train_supervised(
             model,
             training,
             settings.training,
@@ -51,12 +54,14 @@ class PretrainStage:
             log=context.log,
             progress=context.progress,
             stop=context.stop,
+            name=context.name,
         )
-        summary = {
-            **summary,
+        summary: dict[str, Any] = {
+            **trained,
             "parameters": sum(p.numel() for p in model.parameters()),
             "corpus_tokens": sum(len(document.tokens) for document in training),
-            "held_out_loss": held_out_loss(model, held_out, context.device),
+            "held_out_loss": mean_loss(model, held_out, settings.training.batch),
+            "quality": self.probe(model, tokenizer, context),
         }
         made = {"kind": "pretrain", "settings": settings.model_dump(mode="json"), "seed": context.seed}
         story = (
@@ -64,6 +69,22 @@ class PretrainStage:
         )
         publish_model(context, model, tokenizer, {**made, "summary": summary}, story)
         return Artifact("model", context.output, context.fingerprint, summary)
+
+    def probe(self, model: nn.Module, tokenizer: Any, context: StageContext) -> dict[str, float]:
+        """Whether the base is fit for reinforcement learning; shortfalls are said, not raised."""
+        if self.settings.probe is None:
+            return {}
+        groups = []
+        for name in self.settings.probe.tasks:
+            draw = TestDraw(
+                name, context.tasks[name], self.settings.probe, derive(context.seed, "probe", name)
+            )
+            sampler = LocalSampler(model, tokenizer)
+            groups += sample_groups(draw, sampler, tokenizer, "probe", context.progress, context.stop)
+        figures = probe(groups)
+        for shortfall in shortfalls(figures):
+            context.progress.say(f"{context.name}: {shortfall}")
+        return figures
 
 
 def encode(document: Document, tokenizer: Any, longest: int) -> EncodedDocument:
@@ -107,17 +128,3 @@ def _config(settings: ArchitectureSettings, tokenizer: Any) -> Mapping[str, Any]
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-
-
-@torch.no_grad()
-def held_out_loss(model: nn.Module, documents: list[EncodedDocument], device: str) -> float:
-    """Mean cross-entropy per response token, in nats, on pages that were not trained on."""
-    model.eval()
-    loss, count = 0.0, 0
-    for document in documents:
-        tokens_1T = torch.tensor([list(document.tokens)], device=device)
-        logits_TV = model(input_ids=tokens_1T).logits[0, :-1].float()
-        nats_T = nn.functional.cross_entropy(logits_TV, tokens_1T[0, 1:], reduction="none")
-        of_response = nats_T[max(document.response_start - 1, 0) :]
-        loss, count = loss + float(of_response.sum()), count + of_response.numel()
-    return loss / count

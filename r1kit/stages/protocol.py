@@ -15,12 +15,21 @@ from r1kit.types import Artifact
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a model is, and how far its author is trusted: `ModelSource("Qwen/Qwen2.5-3B", "main")`."""
+
+    place: str  # folder or hub name
+    revision: str | None = None  # of a hub name
+    trust_remote_code: bool = False  # whether Python code that comes with it may run
+
+
+@dataclass(frozen=True, slots=True)
 class StageContext:
     """Everything a stage gets from the runner."""
 
     name: str  # the stage's name in the recipe, e.g. "r1_zero"
     folder: Path  # the stage's own folder: logs, checkpoints and the output lie in it
-    inputs: Mapping[str, str]  # role -> model folder or hub name; "model" is the one to start from
+    inputs: Mapping[str, ModelSource]  # by role; "model" is the one to start from
     tasks: Mapping[str, Task]  # the recipe's tasks by their recipe names
     seed: int  # of this stage, derived from the run's seed
     device: str  # "cpu", "cuda", …

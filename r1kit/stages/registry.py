@@ -10,8 +10,6 @@ from r1kit.settings import Settings
 from r1kit.stages.protocol import Stage
 from r1kit.stages.settings import PretrainStageSettings, RLStageSettings
 
-_COMMON = ("types.py", "seeds.py", "models", "learning")
-
 
 @dataclass(frozen=True, slots=True)
 class StageKind:
@@ -20,6 +18,8 @@ class StageKind:
     settings: type[Settings]
     build: Callable[[Any], Stage]  # imports torch only when called
     needs_model: bool  # whether `from:` names a model to start with
+    tasks: Callable[[Any], tuple[str, ...]]  # of its settings: the recipe's tasks it uses
+    templates: Callable[[Any], tuple[str, ...]]  # of its settings: the prompt templates it uses
     code: tuple[str, ...]  # folders and files of the package that its result depends on
 
 
@@ -35,18 +35,36 @@ def _pretrain(settings: PretrainStageSettings) -> Stage:
     return PretrainStage(settings)
 
 
+def _probe_tasks(settings: PretrainStageSettings) -> tuple[str, ...]:
+    return settings.probe.tasks if settings.probe else ()
+
+
+def _probe_templates(settings: PretrainStageSettings) -> tuple[str, ...]:
+    return (settings.probe.template,) if settings.probe else ()
+
+
+_COMMON = ("types.py", "seeds.py", "models", "learning", "objectives")
+_SAMPLING = ("text", "verify", "tasks", "rewards", "rollouts")
+
 STAGE_KINDS: dict[str, StageKind] = {
     "pretrain": StageKind(
-        PretrainStageSettings, _pretrain, False, (*_COMMON, "tasks", "world", "stages/pretrain.py")
+        settings=PretrainStageSettings,
+        build=_pretrain,
+        needs_model=False,
+        tasks=_probe_tasks,
+        templates=_probe_templates,
+        code=(*_COMMON, *_SAMPLING, "world", "stages/pretrain.py"),
     ),
     "rl": StageKind(
-        RLStageSettings,
-        _rl,
-        True,
-        (*_COMMON, "text", "verify", "tasks", "objectives", "rewards", "rollouts", "stages/rl.py"),
+        settings=RLStageSettings,
+        build=_rl,
+        needs_model=True,
+        tasks=lambda settings: settings.tasks,
+        templates=lambda settings: (settings.template,),
+        code=(*_COMMON, *_SAMPLING, "stages/rl.py"),
     ),
 }
 EVALUATION_CODE = (
-    *("types.py", "seeds.py", "text", "verify", "tasks", "models", "rollouts"),
-    *("stages/evaluation.py", "stages/metrics.py"),
+    *("types.py", "seeds.py", "models", *_SAMPLING),
+    *("stages/evaluation.py", "stages/metrics.py", "stages/problems.py"),
 )

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 
 from r1kit.learning.rl_loop import train_rl
-from r1kit.models.load import load_model, load_tokenizer
 from r1kit.models.precision import resolve
 from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
-from r1kit.stages.checkpoint import publish_model
+from r1kit.stages.checkpoint import load_source, publish_model
 from r1kit.stages.problems import mixed_problems
 from r1kit.stages.protocol import StageContext
 from r1kit.stages.rubrics import make_rubric
@@ -29,8 +28,7 @@ class RLStage:
         """Train from `context.inputs["model"]` and publish the result."""
         settings, start = self.settings, context.inputs["model"]
         problems = mixed_problems(context.tasks, settings.tasks, "train", derive(context.seed, "problems"))
-        tokenizer = load_tokenizer(start)
-        policy = load_model(start, torch.float32, context.device)
+        policy, tokenizer = load_source(start, torch.float32, context.device)
         sampler = LocalSampler(policy, tokenizer, dtype=resolve(settings.batch.precision, context.device))
         summary = train_rl(
             policy,
@@ -45,6 +43,7 @@ class RLStage:
             log=context.log,
             progress=context.progress,
             stop=context.stop,
+            name=context.name,
         )
         made: dict[str, Any] = {
             "kind": "rl",

@@ -34,7 +34,7 @@ class EvaluationSettings(Settings):
     def sampling(self) -> SamplingParams:
         """The sampler's own record of these settings."""
         return SamplingParams(
-            max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p
+            max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p, top_k=0
         )
 
 
@@ -98,3 +98,5 @@ class PretrainStageSettings(Settings):
     """Shape of the model."""
     training: SFTSettings
     """Optimiser, batches, length of training."""
+    probe: EvaluationSettings | None = None
+    """How to sample Countdown problems for the measurements of `world/quality.py`; none without it."""

@@ -1,0 +1,144 @@
+import io
+import json
+
+import pytest
+
+from r1kit import cli
+
+GOOD = "<think>3+7=10, 10*8=80</think>\n<answer>(3+7)*8</answer>"
+REFERENCE = {"nums": [3, 7, 8], "target": 80}
+
+
+def run_score(monkeypatch: pytest.MonkeyPatch, lines: list[str], *arguments: str) -> int:
+    stream = io.TextIOWrapper(io.BytesIO("\n".join(lines).encode()), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", stream)
+    return cli.main(["score", *arguments])
+
+
+def rows(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_each_line_gets_its_verdict_in_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    completions = [
+        GOOD,
+        GOOD.replace("*8<", "-8<"),
+        "no tags at all",
+        "<think>x</think><answer>3**7</answer>",
+    ]
+    lines = [json.dumps({"completion": text, **REFERENCE}) for text in completions]
+    assert run_score(monkeypatch, lines, "--task", "countdown") == 0
+    scored = rows(capsys.readouterr().out)
+    assert scored[0] == {
+        "verdict": "correct",
+        "extracted": "(3+7)*8",
+        "terms": {"accuracy": 1.0, "format": 1.0},
+        "total": 1.1,
+    }
+    assert [row["verdict"] for row in scored] == ["correct", "wrong", "no_answer", "malformed"]
+    assert scored[1]["terms"] == {"accuracy": 0.0, "format": 1.0}
+    assert scored[2] == {
+        "verdict": "no_answer",
+        "extracted": None,
+        "terms": {"accuracy": 0.0, "format": 0.0},
+        "total": 0.0,
+    }
+
+
+def test_rewards_and_weights_are_chosen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = json.dumps({"completion": GOOD, "task": "countdown", **REFERENCE})
+    assert (
+        run_score(monkeypatch, [line], "--reward", "accuracy=2,format", "--reward", "reasoning_steps=0.5")
+        == 0
+    )
+    (row,) = rows(capsys.readouterr().out)
+    assert row["terms"] == {"accuracy": 1.0, "format": 1.0, "reasoning_steps": 0.0}
+    assert row["total"] == 3.0
+
+
+def test_think_opened_by_the_prompt_counts_as_response(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"completion": GOOD.removeprefix("<think>"), "prompt": "Use 3, 7, 8.\n<think>\n", **REFERENCE}
+    assert run_score(monkeypatch, [json.dumps(row)], "--task", "countdown") == 0
+    assert rows(capsys.readouterr().out)[0]["terms"] == {"accuracy": 1.0, "format": 1.0}
+
+
+BAD_LINES = [
+    ("{", "stdin: row 2: not JSON"),
+    ("[1]", "stdin: row 2: must be an object, found list"),
+    ('{"nums": [1], "target": 1}', "stdin: row 2: field 'completion' is missing"),
+    (
+        '{"completion": 3, "nums": [1], "target": 1}',
+        "stdin: row 2: field 'completion' must be text, found int",
+    ),
+    ('{"completion": "x", "nums": [1]}', "stdin: row 2: field 'target' is missing"),
+    ('{"completion": "x", "nums": "1", "target": 1}', "stdin: row 2: field 'nums' must be a list"),
+    (
+        '{"completion": "x", "task": "cuntdown"}',
+        "stdin: row 2: field 'task': unknown task 'cuntdown'; did you mean 'countdown'?",
+    ),
+    ("[" * 100_000, "stdin: row 2: not JSON"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BAD_LINES)
+def test_bad_line_is_reported_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
+    good = json.dumps({"completion": GOOD, **REFERENCE})
+    assert run_score(monkeypatch, [good, line, good], "--task", "countdown") == 1
+    captured = capsys.readouterr()
+    assert [row["verdict"] for row in rows(captured.out)] == ["correct", "error", "correct"]
+    assert captured.err.startswith(f"r1kit: error: {message}")
+    assert captured.err.count("\n") == 1
+
+
+def test_strict_stops_at_the_first_bad_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = json.dumps({"completion": GOOD, **REFERENCE})
+    assert run_score(monkeypatch, [good, "{", good], "--task", "countdown", "--strict") == 2
+    captured = capsys.readouterr()
+    assert len(rows(captured.out)) == 1
+    assert captured.err.startswith("r1kit: error: stdin: row 2: not JSON")
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_stream(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = b'{"completion": "\xff\xfe <answer>1</answer>", "nums": [1], "target": 1}\n'
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line), encoding="utf-8"))
+    assert cli.main(["score", "--task", "countdown"]) == 0
+    assert rows(capsys.readouterr().out)[0]["verdict"] == "correct"
+
+
+def test_hanging_expressions_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        json.dumps({"completion": f"<answer>{expression}</answer>", "nums": [9, 9, 9], "target": 1})
+        for expression in ("9**99**98", "(" * 10_000, "9" * 100_000)
+    ]
+    assert run_score(monkeypatch, lines, "--task", "countdown") == 0
+    assert {row["verdict"] for row in rows(capsys.readouterr().out)} == {"malformed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "cuntdown"], "unknown task 'cuntdown'; did you mean 'countdown'?"),
+        (["--reward", "formt"], "unknown reward 'formt'; did you mean 'format'?"),
+        (["--reward", "format=much"], "--reward format=much: the weight must be a finite number"),
+        (["--reward", "format=nan"], "--reward format=nan: the weight must be a finite number"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run_score(monkeypatch, [], *arguments) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,65 @@
+import math
+
+import pytest
+
+from r1kit.errors import RecipeError
+from r1kit.pipeline.yaml_text import parse_yaml
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-5", 1e-5),
+        ("3.", 3.0),
+        (".5", 0.5),
+        ("-2E+3", -2000.0),
+        ("12", 12),
+        ("-7", -7),
+        ("010", 10),
+        ("true", True),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("-.inf", -math.inf),
+        ("no", "no"),
+        ("on", "on"),
+        ("1:30", "1:30"),
+        ("0x10", "0x10"),
+        ("1_000", "1_000"),
+        ("2026-01-02", "2026-01-02"),
+        ("'12'", "12"),
+        ("[1, 2.0, a]", [1, 2.0, "a"]),
+    ],
+)
+def test_scalars_follow_the_core_schema(text: str, value: object) -> None:
+    parsed = parse_yaml(text, "x.yaml")
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+def test_duplicate_key_is_refused_with_its_line() -> None:
+    with pytest.raises(RecipeError, match=r"^x\.yaml: line 3: key 'steps' is given twice$"):
+        parse_yaml("a:\n  steps: 1\n  steps: 2\n", "x.yaml")
+
+
+def test_number_as_key_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"^x\.yaml: line 1: key 1 is not text$"):
+        parse_yaml("1: a", "x.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["!!python/object/apply:os.system [true]", "a: [1", "\t- x", "a: &b *b", "- " * 5000]
+)
+def test_unsafe_or_broken_text_is_one_line(text: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        parse_yaml(text, "x.yaml")
+    assert str(error.value).startswith("x.yaml: ")
+    assert "\n" not in str(error.value)
+
+
+def test_alias_bomb_is_bounded() -> None:
+    lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]"] + [
+        f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)
+    ]
+    parsed = parse_yaml("\n".join(lines), "x.yaml")
+    assert parsed["a8"][0] is parsed["a7"]
