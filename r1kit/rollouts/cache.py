@@ -56,7 +56,10 @@ class Step:
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
-    """Keys and values of one decoder layer: two tensors of shape (slots, H, capacity, D), D may differ."""
+    """Keys and values of one decoder layer: two tensors of shape (slots, capacity, H, D), D may differ.
+
+    Heads of a position lie together: a step writes one piece of memory per row and reads rows as one stream.
+    """
 
     is_sliding = False
 
@@ -77,13 +80,14 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         step = self.step
         live = key_states.shape[0]
         if step.lengths is None:
-            self.keys[:live, :, step.width - 1] = key_states[:, :, 0]
-            self.values[:live, :, step.width - 1] = value_states[:, :, 0]
+            self.keys[:live, step.width - 1] = key_states[:, :, 0]
+            self.values[:live, step.width - 1] = value_states[:, :, 0]
         else:
             rows_B = step.rows[:live]
-            self.keys[rows_B, :, step.lengths] = key_states[:, :, 0]
-            self.values[rows_B, :, step.lengths] = value_states[:, :, 0]
-        return self.keys[:live, :, : step.width], self.values[:live, :, : step.width]
+            self.keys[rows_B, step.lengths] = key_states[:, :, 0]
+            self.values[rows_B, step.lengths] = value_states[:, :, 0]
+        keys, values = self.keys[:live, : step.width], self.values[:live, : step.width]
+        return keys.transpose(1, 2), values.transpose(1, 2)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """(key length, key offset) of the step under way."""
@@ -103,8 +107,8 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
             return
         for name in ("keys", "values"):
             old: Tensor = getattr(self, name)
-            new = _slots(old, old.shape[0], capacity)
-            new[:, :, : old.shape[2]] = old
+            new = _slots(old.transpose(1, 2), old.shape[0], capacity)
+            new[:, : old.shape[1]] = old
             setattr(self, name, new)
 
     def write(self, first: int, index: Tensor, keys: Tensor, values: Tensor) -> None:
@@ -112,18 +116,19 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(keys, values)
         rows, length = slice(first, first + index.shape[0]), keys.shape[2]
-        self.keys[rows, :, :length] = keys[index]
-        self.values[rows, :, :length] = values[index]
+        self.keys[rows, :length] = keys[index].transpose(1, 2)
+        self.values[rows, :length] = values[index].transpose(1, 2)
 
     def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
         """Copy the first `width` positions of slots `sources` over slots `holes`."""
         if self.is_initialized:
-            self.keys[holes, :, :width] = self.keys[sources, :, :width]
-            self.values[holes, :, :width] = self.values[sources, :, :width]
+            self.keys[holes, :width] = self.keys[sources, :width]
+            self.values[holes, :width] = self.values[sources, :width]
 
 
 def _slots(like: Tensor, slots: int, capacity: int) -> Tensor:
-    return torch.zeros(slots, like.shape[1], capacity, like.shape[3], dtype=like.dtype, device=like.device)
+    """Zeros of shape (slots, capacity, H, D) for keys or values `like` of shape (…, H, …, D)."""
+    return torch.zeros(slots, capacity, like.shape[1], like.shape[3], dtype=like.dtype, device=like.device)
 
 
 class SlotCache(Cache):  # type: ignore[misc]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from r1kit import seeds as seed_paths
 from r1kit.errors import ModelError
 from r1kit.rollouts import stopping
+from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.cache import context_limit
 from r1kit.rollouts.engine import Engine, Job, Response
 from r1kit.rollouts.protocol import SamplingParams
@@ -157,7 +158,7 @@ class LocalSampler:
         training = self._model.training
         self._model.eval()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), decode_attention_in_use(self._model):
                 yield
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):

@@ -1,0 +1,65 @@
+"""Attention of one new token per row over a long cache, for every model that reads `transformers`' registry.
+
+Query heads that share a key-value head become query positions of it, so grouped-query attention reads each
+key and value once. The library's own `sdpa` function repeats them in memory whenever there is a mask.
+
+Shapes: B rows, H query heads, K key-value heads, G = H / K, T positions, D head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+NAME = "r1kit_decode"
+
+
+def decode_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    position_bias: Tensor | None = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """Grouped single-query attention; longer queries (prompts) and biases go to the library's `sdpa`.
+
+    Args:
+        query: (B, H, 1, D); key and value: (B, K, T, D); attention_mask: additive, (B, 1, 1, T), or None.
+
+    Returns: (B, 1, H, D) and None (no attention weights).
+    """
+    if query.shape[2] != 1 or position_bias is not None:
+        output: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, position_bias=position_bias, **rest
+        )
+        return output
+    rows, heads, _, width = query.shape
+    grouped = query.view(rows, key.shape[1], heads // key.shape[1], width)
+    mixed = scaled_dot_product_attention(grouped, key, value, attn_mask=attention_mask, scale=scaling)
+    return mixed.reshape(rows, 1, heads, value.shape[-1]), None
+
+
+AttentionInterface.register(NAME, decode_attention)
+
+
+@contextmanager
+def decode_attention_in_use(model: Any) -> Iterator[None]:
+    """Inside the context `model` uses `decode_attention` for `sdpa`, if it reads the registry."""
+    config, chosen = model.config, model.config._attn_implementation
+    if chosen != "sdpa" or not model._supports_attention_backend:
+        yield
+        return
+    config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = chosen
