@@ -142,7 +142,7 @@ def test_changed_setting_is_shown_and_refused(recipe_file: Path, tmp_path: Path)
         with pytest.raises(RunFolderError) as error:
             go(recipe_file, out, "stages.two.steps=5", **options)
         assert str(error.value).startswith(
-            f"{out}: was made differently: two: settings.steps: 4 -> 5; three: inputs."
+            f"{out}: was made differently: stages.two.steps: 4 -> 5; choose another folder"
         )
         assert str(error.value).endswith(
             "choose another folder with --out, or make the changed stages anew with --rerun-changed"
@@ -177,7 +177,9 @@ def test_removed_stage_is_a_change(recipe_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     go(recipe_file, out)
     recipe_file.write_text("name: chain\nseed: 1\nstages: {one: {kind: start}}\n")
-    with pytest.raises(RunFolderError, match=r"was made differently: two: \(not there any more\); three: "):
+    with pytest.raises(
+        RunFolderError, match=r'was made differently: stages\.three\.from: "two" -> \(not there\)'
+    ):
         go(recipe_file, out)
 
 

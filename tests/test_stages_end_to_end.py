@@ -12,6 +12,7 @@ import pytest
 from tiny_models import checkpoint
 
 from r1kit import cli
+from r1kit.errors import Interrupted
 from r1kit.files import verify_folder
 from r1kit.learning.rl_loop import train_rl
 from r1kit.pipeline.config import load_recipe
@@ -102,6 +103,35 @@ def test_deepseek_v3_goes_through_the_same_recipe(tmp_path: Path) -> None:
     assert results["stages"]["r1_zero"]["countdown"]["samples"] == 4
 
 
+def test_large_recipe_takes_two_steps_on_a_tiny_model(tmp_path: Path) -> None:
+    overrides = [
+        f"base={checkpoint('qwen2')}",
+        "threads=1",
+        "tasks.countdown={data: null, train_size: 8, validation_size: 2, test_size: 2}",
+        "evaluation={problems: 2, samples: 2, max_new_tokens: 8}",
+        "stages.r1_zero={steps: 2, questions_per_step: 2, group_size: 2, save_every: 1}",
+        "stages.r1_zero.sampling.max_new_tokens=8",
+    ]
+    recipe = load_recipe("qwen2.5-3b-countdown", overrides)
+    run_recipe(recipe, tmp_path / "run", RunOptions(), Progress(quiet=True), StopFlag())
+    logged = rows(tmp_path / "run/stages/r1_zero/metrics.jsonl")
+    assert [row["step"] for row in logged] == [1, 2]
+
+
+def test_stop_during_an_evaluation_keeps_nothing_of_it(tmp_path: Path) -> None:
+    stop = StopFlag()
+    stop.request()
+    with pytest.raises(Interrupted, match="evaluate base on countdown: stopped after 0 of 2 problems"):
+        go(tmp_path / "run", stop=stop)
+    assert not (tmp_path / "run/evaluations").exists()
+
+
+def test_tensorboard_events_are_written_when_asked(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    go(tmp_path / "run", "tensorboard=true")
+    assert list((tmp_path / "run/stages/r1_zero/tensorboard").glob("events.out.tfevents.*"))
+
+
 def test_stop_between_steps_resumes_to_the_same_numbers(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +143,7 @@ def test_stop_between_steps_resumes_to_the_same_numbers(
         return real(*arguments, stop=stop, **named)
 
     monkeypatch.setattr(rl, "train_rl", stopped_after_one_step)
-    with pytest.raises(Exception, match="stopped after step 1 of 2"):
+    with pytest.raises(Interrupted, match="stopped after step 1 of 2"):
         go(out)
     assert list(json.loads((out / "results.json").read_text())["stages"]) == ["base"]
     monkeypatch.setattr(rl, "train_rl", real)

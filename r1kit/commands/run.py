@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from r1kit.commands.console import command_console
@@ -44,12 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_plan(console: Console, recipe: Recipe, out: Path, steps: list[Step]) -> None:
-    table = Table(title=f"{recipe.name} in {out}", title_justify="left")
+    table = Table(
+        title=escape(f"{recipe.name} in {out}"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for heading in ("stage", "work", "what happens", "why"):
         table.add_column(heading, overflow="fold")
     for step in steps:
-        table.add_row(step.stage, step.work, _action(step), step.reason)
-    console.print(table, markup=False)
+        table.add_row(escape(step.stage), step.work, _action(step), escape(step.reason))
+    console.print(table)
 
 
 def _action(step: Step) -> str:

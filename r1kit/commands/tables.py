@@ -5,32 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 _ABSENT = "–"
 
 
 def stage_table(stages: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
-    """The content of results.json: a row for each stage and task."""
+    """The content of results.json: a row for each stage and task; thinking is counted in tokens."""
     votes = sorted(
         {key for tasks in stages.values() for record in tasks.values() for key in record if _is_vote(key)}
     )
-    table = Table(title="held-out results", title_justify="left")
-    table.add_column("stage")
-    table.add_column("task")
-    for heading in ("pass@1", "95% interval", *votes, "format", "thinking tokens", "cut off"):
-        table.add_column(heading, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stage", overflow="fold")
+    table.add_column("task", overflow="fold")
+    for heading in (escape("pass@1 [95%]"), *votes, "format", "thinking", "cut off"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for stage, tasks in stages.items():
         for task, record in tasks.items():
             low, high = record["pass@1"]["ci95"]
             table.add_row(
-                stage,
-                task,
-                percent(record["pass@1"]["mean"]),
-                f"{100 * low:.1f}–{100 * high:.1f}",
+                escape(stage),
+                escape(task),
+                escape(f"{percent(record['pass@1']['mean'])} [{100 * low:.1f}, {100 * high:.1f}]"),
                 *(percent(record.get(vote)) for vote in votes),
                 percent(record["format_rate"]),
-                f"{record['thinking_tokens']:.0f}",
+                f"{record['thinking_tokens']:.0f} tokens",
                 percent(record["truncation_rate"]),
             )
     return table

@@ -44,6 +44,8 @@ class RunSettings(Settings):
     """Where models run; auto takes the accelerator if there is one."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch; 0 leaves torch's own choice. Results repeat exactly only for one number."""
+    tensorboard: bool = False
+    """Whether every stage also writes TensorBoard events (needs the extra `tensorboard`)."""
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Name in this recipe -> {task: registered name, …settings of that task}."""
     evaluation: EvaluationSettings | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,23 @@ from typing import Any
 from r1kit.errors import RunFolderError
 from r1kit.files import lock, require_space
 from r1kit.pipeline.config import BASE, Recipe
-from r1kit.pipeline.fingerprint import fingerprint, model_fingerprint
+from r1kit.pipeline.fingerprint import differences, fingerprint, model_fingerprint, without_secrets
 from r1kit.pipeline.machine import choose_device, describe_machine
 from r1kit.pipeline.plan import Step, make_plan
 from r1kit.pipeline.space import bytes_needed
 from r1kit.pipeline.store import RunFolder, tidy_tree
 from r1kit.seeds import derive
 from r1kit.stages.protocol import ModelSource, StageContext
-from r1kit.tracking.metrics import RunLog
+from r1kit.tracking.metrics import RunLog, ScalarWriter
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
+
+_NO_CHANGE = {
+    "description",
+    "threads",
+    "device",
+    "tensorboard",
+}  # keys of a recipe that no stage's identity depends on
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ def run_recipe(
     with lock(out):
         tidy_tree(out)
         everything = make_plan(recipe, folder, base)
-        _check_folder(folder, everything, options)
+        _check_folder(recipe, folder, everything, options)
         steps = make_plan(recipe, folder, base, options.only)
         names = list(dict.fromkeys(step.stage for step in everything))
         if not all(step.done for step in steps):
@@ -99,7 +106,7 @@ class _Run:
         spec = self.recipe.stage(step.stage)
         folder = self.folder.stage(step.stage)
         self.folder.start_stage(step.stage, step.identity)
-        with RunLog(folder) as log:
+        with RunLog(folder, self.writers(folder)) as log:
             context = StageContext(
                 name=step.stage,
                 folder=folder,
@@ -114,6 +121,14 @@ class _Run:
             )
             artifact = spec.entry.build(spec.settings).run(context)
         self.folder.finish_stage(step.stage, step.identity, artifact)
+
+    def writers(self, folder: Path) -> list[ScalarWriter]:
+        """Where a stage's numbers go besides its own files."""
+        if not self.recipe.run.tensorboard:
+            return []
+        from r1kit.tracking.tensorboard import TensorBoardWriter  # an extra
+
+        return [TensorBoardWriter(folder / "tensorboard")]
 
     def evaluate(self, step: Step) -> None:
         """Test a model on the frozen problems."""
@@ -164,19 +179,16 @@ def _check_owner(recipe: Recipe, folder: RunFolder) -> None:
         )
 
 
-def _check_folder(folder: RunFolder, steps: Sequence[Step], options: RunOptions) -> None:
+def _check_folder(recipe: Recipe, folder: RunFolder, steps: Sequence[Step], options: RunOptions) -> None:
     manifest = folder.manifest()
     if manifest is None:
         return
-    gone = [name for name in manifest.get("stages", ()) if name not in {step.stage for step in steps}]
-    changed = [
-        f"{s.stage}: {change}" for s in steps if s.state == "changed" for change in s.changes or [s.reason]
-    ]
-    changed += [f"{name}: (not there any more)" for name in gone]
-    if changed and not options.rerun_changed:
-        more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
+    gone = {*manifest["stages"]} - {step.stage for step in steps}
+    if (gone or any(step.state == "changed" for step in steps)) and not options.rerun_changed:
+        changes = _changes(recipe, manifest, steps)
+        more = f" (and {len(changes) - 3} more)" if len(changes) > 3 else ""
         raise RunFolderError(
-            f"{folder.path}: was made differently: {'; '.join(changed[:3])}{more}; "
+            f"{folder.path}: was made differently: {'; '.join(changes[:3])}{more}; "
             "choose another folder with --out, or make the changed stages anew with --rerun-changed"
         )
     wanted = options.resume or options.rerun_changed or options.only is not None
@@ -185,6 +197,15 @@ def _check_folder(folder: RunFolder, steps: Sequence[Step], options: RunOptions)
             f"{folder.path}: holds an unfinished run of this recipe; "
             "go on with --resume, or choose another folder with --out"
         )
+
+
+def _changes(recipe: Recipe, manifest: Mapping[str, Any], steps: Sequence[Step]) -> list[str]:
+    """What differs from the recorded run: the recipe's own keys if they tell, else the stages' identities."""
+    lines = differences(manifest["recipe"], without_secrets(recipe.data))
+    in_recipe = [line for line in lines if line.partition(":")[0] not in _NO_CHANGE]
+    changed = [step for step in steps if step.state == "changed"]
+    in_code = [f"{s.stage}: {line}" for s in changed for line in s.changes if line.startswith("code.")]
+    return in_recipe + in_code or [f"{s.stage}: {line}" for s in changed for line in s.changes or [s.reason]]
 
 
 def _check_inputs(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from r1kit.learning.rl_loop import train_rl
+from r1kit.models.load import revision_of
 from r1kit.models.precision import resolve
 from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
@@ -48,6 +49,7 @@ class RLStage:
         made: dict[str, Any] = {
             "kind": "rl",
             "settings": settings.model_dump(mode="json"),
+            "start": {"model": start.place, "commit": revision_of(policy)},
             "summary": summary,
         }
         story = (
