@@ -15,13 +15,13 @@ from r1kit.types import Completion, Prompt
 class SamplingParams(Settings):
     """How responses are drawn. Filters apply in the order temperature, top-k, top-p."""
 
-    max_new_tokens: int = Field(512, ge=1)
+    max_new_tokens: int = Field(default=512, ge=1)
     """Most new tokens of one response; a response cut here has finish "length"."""
-    temperature: float = Field(1.0, ge=0.0)
+    temperature: float = Field(default=1.0, ge=0.0)
     """Logits are divided by it; 0 takes the most probable token (greedy)."""
-    top_p: float = Field(1.0, gt=0.0, le=1.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     """Draw from the smallest set of most probable tokens whose probability reaches this; 1 keeps all."""
-    top_k: int = Field(0, ge=0)
+    top_k: int = Field(default=0, ge=0)
     """Draw from the k most probable tokens; 0 keeps all."""
     stop: tuple[str, ...] = ()
     """Strings that end a response. The text keeps the stop string and drops what follows it."""

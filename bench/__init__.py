@@ -1,0 +1,1 @@
+"""Speed of rollouts and learning beside plain `transformers`; `python -m bench` or `make bench`."""

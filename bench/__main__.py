@@ -1,0 +1,81 @@
+"""`python -m bench`: measure, print a table, write bench/results.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from rich.console import Console
+from rich.table import Table
+
+from bench import learner, rollouts
+from bench.setting import Shape, load_setting, random_setting
+from r1kit.models.load import load_tokenizer
+from r1kit.models.precision import resolve
+from r1kit.rollouts.local import LocalSampler
+
+
+def main() -> None:
+    defaults = Shape()
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--model", default="micro", help="micro, a folder, or a hub name")
+    parser.add_argument("--random", action="store_true", help="a random model of the laptop's size instead")
+    parser.add_argument("--prompts", type=int, default=defaults.prompts)
+    parser.add_argument("--group-size", type=int, default=defaults.group_size)
+    parser.add_argument("--new-tokens", type=int, default=defaults.new_tokens)
+    parser.add_argument("--repeats", type=int, default=defaults.repeats)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    shape = Shape(arguments.prompts, arguments.group_size, arguments.new_tokens, arguments.repeats)
+    if arguments.random:
+        setting = random_setting(load_tokenizer(arguments.model), shape)
+    else:
+        setting = load_setting(arguments.model, shape)
+    model, tokenizer, prompts = setting
+
+    measurements = rollouts.measure(model, tokenizer, prompts, shape)
+    sampler = LocalSampler(model, tokenizer, dtype=resolve("auto", "cpu"))
+    completions = [c for group in rollouts.draw(sampler, prompts, shape, 0) for c in group]
+    measurements.append(learner.measure(model, completions, shape))
+    rows = [measurement.row() for measurement in measurements]
+    report = {"machine": _machine(arguments), "shape": asdict(shape), "results": rows}
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    _show(rows, arguments.out)
+
+
+def _machine(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "model": "random" if arguments.random else arguments.model,
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "precision": str(resolve("auto", "cpu")).removeprefix("torch."),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def _show(rows: list[dict[str, Any]], out: Path) -> None:
+    table = Table("", "unit", "r1kit", "transformers", "ratio", title="median of the repeats")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["unit"],
+            f"{row['r1kit']:,.0f}",
+            f"{row['transformers']:,.0f}",
+            f"{row['ratio']}x",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"written to {out}")
+
+
+if __name__ == "__main__":
+    main()

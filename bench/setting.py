@@ -1,0 +1,105 @@
+"""What is measured: the laptop recipe's model and shape of work."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from r1kit import seeds
+from r1kit.models.load import load_model, load_tokenizer
+from r1kit.tasks.registry import make_task
+from r1kit.text.templates import render
+from r1kit.types import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How much work one repeat is."""
+
+    prompts: int = 24
+    group_size: int = 16
+    new_tokens: int = 256  # most new tokens of a response
+    repeats: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Tokens per second of both sides, one number per repeat, measured in turn."""
+
+    name: str
+    unit: str
+    ours: list[float]
+    plain: list[float]
+
+    def row(self) -> dict[str, Any]:
+        ours, plain = median(self.ours), median(self.plain)
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "r1kit": round(ours, 1),
+            "transformers": round(plain, 1),
+            "ratio": round(ours / plain, 2),
+            "r1kit_repeats": [round(value, 1) for value in self.ours],
+            "transformers_repeats": [round(value, 1) for value in self.plain],
+        }
+
+
+def alternate(
+    name: str, unit: str, repeats: int, ours: Callable[[int], int], plain: Callable[[int], int]
+) -> Measurement:
+    """Both sides in turn, after one repeat each that is not counted; a side returns its number of tokens."""
+    found: dict[Callable[[int], int], list[float]] = {ours: [], plain: []}
+    for repeat in range(-1, repeats):
+        for side, speeds in found.items():
+            began = perf_counter()
+            tokens = side(repeat)
+            if repeat >= 0:
+                speeds.append(tokens / (perf_counter() - began))
+    return Measurement(name, unit, found[ours], found[plain])
+
+
+def load_setting(name: str, shape: Shape) -> tuple[Any, Any, list[Prompt]]:
+    """Model (float32), tokenizer, and Countdown prompts as the tokenizer's chat template renders them."""
+    model, tokenizer = load_model(name, torch.float32, "cpu"), load_tokenizer(name)
+    problems = make_task("countdown").problems("train")
+    chosen = seeds.generator("bench").sample(range(len(problems)), shape.prompts)
+    return model, tokenizer, [render("chat", problems[i], tokenizer) for i in chosen]
+
+
+def random_setting(tokenizer: Any, shape: Shape) -> tuple[Any, Any, list[Prompt]]:
+    """A random model of the laptop's size (5 layers of width 192) with random prompts of 16 to 24 tokens."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=5,
+        num_attention_heads=6,
+        num_key_value_heads=6,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    random = seeds.generator("bench", "prompts")
+    prompts = [
+        Prompt(tuple(random.randrange(2, len(tokenizer)) for _ in range(random.randint(16, 24))))
+        for _ in range(shape.prompts)
+    ]
+    return LlamaForCausalLM(config).eval(), tokenizer, prompts
+
+
+def without_ends(model: Any) -> Any:
+    """A copy that never stops early, so that both sides draw responses of equal length."""
+    copied = copy.deepcopy(model)
+    copied.generation_config.eos_token_id = None
+    copied.config.eos_token_id = None
+    return copied
