@@ -168,14 +168,12 @@ def padding_share(parts: Sequence[Batch]) -> float:
     return 1.0 - sum(int(part.lengths_B.sum()) for part in parts) / computed
 
 
-def split_idle(batch: Batch) -> tuple[list[int], list[int]]:
-    """Rows that can have a gradient, and those that cannot: all advantages 0 and no reference to stay near.
+def idle_rows(batch: Batch) -> list[int]:
+    """Rows on which a policy loss has no gradient: all advantages 0 and no reference to stay near.
 
     Groups whose rewards are all equal give such rows; late in training they are many, and skipping their
     backward pass changes no number.
     """
-    rows = range(len(batch))
     if batch.advantages_BT is None or batch.ref_logprobs_BT is not None:
-        return list(rows), []
-    live = batch.advantages_BT.ne(0).any(1).tolist()
-    return [row for row in rows if live[row]], [row for row in rows if not live[row]]
+        return []
+    return (~batch.advantages_BT.ne(0).any(1)).nonzero().flatten().tolist()

@@ -10,7 +10,7 @@ Shapes: B sequences, T tokens, N tokens that carry loss, D width.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from r1kit.errors import UserError
-from r1kit.learning.batch import Batch, microbatch_rows, microbatches, padding_share, split_idle
+from r1kit.learning.batch import Batch, microbatch_rows, microbatches, padding_share
 from r1kit.learning.losses import Loss
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.schedules import learning_rate_factor
 from r1kit.learning.settings import BatchSettings, OptimizerSettings
+from r1kit.models.attention import training_attention_in_use
 from r1kit.models.logprobs import decoder_of, head_of, token_logprobs
 from r1kit.models.precision import resolve
 
@@ -61,24 +62,27 @@ class Learner:
         self._device = next(model.parameters()).device
         self._dtype = resolve(batch.precision, self._device)
 
-    def update(self, batch: Batch, loss: Loss) -> dict[str, float]:
+    def update(self, batch: Batch, loss: Loss, *, idle: Sequence[int] = ()) -> dict[str, float]:
         """One optimizer update on the whole batch; returns its statistics as plain numbers.
+
+        `idle` rows are known to have no gradient: they are measured, without a backward pass.
 
         "loss", "entropy" (mean over tokens, nats), "grad_norm" (before clipping), "learning_rate", "skipped"
         (0 or 1), "padding" (share of the computed tokens), the loss's own token means, and, where the batch
         has the sampler's log-probabilities, their distance "logprob_gap/mean" and "logprob_gap/max".
         """
         self.model.train()
-        live, idle = split_idle(batch)
+        live = sorted(set(range(len(batch))) - set(idle))
         budget = self._batch.tokens_per_microbatch
         live_parts = microbatches(batch.part(live), budget) if live else []
         idle_parts = microbatches(batch.part(idle), budget) if idle else []
         sums = _Sums()
-        for part in live_parts:
-            self._measure(part.to(self._device), loss, sums).backward()  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            for part in idle_parts:
-                self._measure(part.to(self._device), loss, sums)
+        with training_attention_in_use(self.model):  # around the backward pass too, which may recompute
+            for part in live_parts:
+                self._measure(part.to(self._device), loss, sums).backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():
+                for part in idle_parts:
+                    self._measure(part.to(self._device), loss, sums)
         self.model.eval()  # a sampler may share these weights
         stats = sums.means(batch.num_tokens)
         return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
@@ -91,12 +95,13 @@ class Learner:
         """
         model = self.model if model is None else model
         out_BT = torch.zeros(batch.tokens_BT.shape, dtype=next(model.parameters()).dtype)
-        for rows in microbatch_rows(batch, self._batch.tokens_per_microbatch):
-            part = batch.part(rows)
-            logprobs_N, _ = self._forward(part.to(self._device), model)
-            part_BT = torch.zeros(part.tokens_BT.shape, dtype=out_BT.dtype)
-            part_BT[part.loss_mask_BT] = logprobs_N.to("cpu", out_BT.dtype)
-            out_BT[torch.tensor(rows), : part_BT.shape[1]] = part_BT
+        with training_attention_in_use(model):
+            for rows in microbatch_rows(batch, self._batch.tokens_per_microbatch):
+                part = batch.part(rows)
+                logprobs_N, _ = self._forward(part.to(self._device), model)
+                part_BT = torch.zeros(part.tokens_BT.shape, dtype=out_BT.dtype)
+                part_BT[part.loss_mask_BT] = logprobs_N.to("cpu", out_BT.dtype)
+                out_BT[torch.tensor(rows), : part_BT.shape[1]] = part_BT
         return out_BT
 
     def counters(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from r1kit import seeds
-from r1kit.learning.batch import Batch
+from r1kit.learning.batch import Batch, idle_rows
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import RLSettings
@@ -28,13 +28,14 @@ def update_policy(
     if reference is not None:
         batch = replace(batch, ref_logprobs_BT=learner.logprobs(batch, reference))
     if minibatches == 1:
-        return learner.update(batch, loss)
+        return learner.update(batch, loss, idle=idle_rows(batch))
     batch = replace(batch, old_logprobs_BT=learner.logprobs(batch))
     rows = list(range(len(batch)))
     seeds.generator(seed, "minibatches").shuffle(rows)
     count = min(minibatches, len(rows))
     shares = [rows[len(rows) * k // count : len(rows) * (k + 1) // count] for k in range(count)]
-    return _combined([learner.update(batch.part(share).on_its_own(), loss) for share in shares])
+    parts = [batch.part(share).on_its_own() for share in shares]
+    return _combined([learner.update(part, loss, idle=idle_rows(part)) for part in parts])
 
 
 def _combined(updates: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -96,10 +96,11 @@ def train_rl(
                 done, rollout_rows(groups, credit, tokenizer, settings.log_rollouts_share, step_seed)
             )
             summary = _summary(summary, metrics, done, learner.skipped)
-            if done == settings.steps or _due(done, settings.save_every) or stop.requested:
+            stopping = stop.requested  # read once: a signal after this line is for the next step
+            if done == settings.steps or _due(done, settings.save_every) or stopping:
                 checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=summary)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
-            if stop.requested and done < settings.steps:
+            if stopping and done < settings.steps:
                 raise Interrupted(
                     f"{name}: stopped after step {done} of {settings.steps}, the state is saved"
                 )

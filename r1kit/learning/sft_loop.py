@@ -78,11 +78,12 @@ def train_supervised(
                 log.metrics(done, _averages(window))
                 log.timings(done, {"seconds": seconds, "tokens_per_second": count / seconds})
                 window = []
-            if done % settings.save_every == 0 or done == total or stop.requested:
+            stopping = stop.requested  # read once: a signal after this line is for the next step
+            if done % settings.save_every == 0 or done == total or stopping:
                 state = {"window": window, "tail": tail, "tokens": tokens}
                 checkpoints.save(done, learner, log_offsets=log.offsets(), extra=state)
             bar.update(done, loss=stats["loss"], tokens_per_second=count / seconds)
-            if stop.requested and done < total:
+            if stopping and done < total:
                 raise Interrupted(f"{name}: stopped after step {done} of {total}, the state is saved")
     return {
         "updates": float(total),
@@ -119,7 +120,7 @@ def _identity(documents: Sequence[EncodedDocument], settings: SFTSettings, seed:
 
 def _averages(window: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Means over a window's updates; tokens and skipped updates are summed, the rate is the last."""
-    names = dict.fromkeys(name for stats in window for name in stats)
+    names = sorted({name for stats in window for name in stats})
     means = {name: float(np.mean([stats[name] for stats in window if name in stats])) for name in names}
     return means | {
         "tokens": float(sum(stats["tokens"] for stats in window)),

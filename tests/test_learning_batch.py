@@ -1,0 +1,130 @@
+"""Batches, micro-batches, schedules and the order of the data."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r1kit.learning.batch import (
+    PART_COST,
+    EncodedDocument,
+    idle_rows,
+    make_batch,
+    microbatch_rows,
+    microbatches,
+    padding_share,
+)
+from r1kit.learning.order import TokenBatches, draw, fingerprint
+from r1kit.learning.schedules import learning_rate_factor
+from r1kit.objectives.aggregation import Totals
+
+
+def test_documents_are_padded_on_the_right_and_only_responses_carry_loss():
+    batch = make_batch([EncodedDocument((5, 6, 7, 8), 2), EncodedDocument((9, 3), 0)])
+    assert batch.tokens_BT.tolist() == [[5, 6, 7, 8], [9, 3, 0, 0]]
+    # nothing predicts the first token, so it carries no loss even where the response starts there
+    assert batch.loss_mask_BT.tolist() == [[False, False, True, True], [False, True, False, False]]
+    assert batch.lengths_B.tolist() == [4, 2]
+    assert (batch.totals, batch.num_tokens) == (Totals(num_sequences=2, num_tokens=3), 3)
+
+
+def test_advantages_and_sampler_logprobs_lie_on_the_response_tokens():
+    batch = make_batch(
+        [EncodedDocument((5, 6, 7), 1), EncodedDocument((9, 3), 1)],
+        advantages=[2.0, -1.0],
+        sampler_logprobs=[[-0.5, -0.25], [-1.0]],
+    )
+    assert batch.advantages_BT.tolist() == [[0, 2, 2], [0, -1, 0]]
+    assert batch.sampler_logprobs_BT.tolist() == [[0, -0.5, -0.25], [0, -1, 0]]
+
+
+def test_a_part_keeps_the_totals_of_the_whole_and_a_minibatch_counts_its_own():
+    batch = make_batch([EncodedDocument((1, 2, 3), 1), EncodedDocument((4, 5), 1)], advantages=[1.0, 2.0])
+    part = batch.part([1])
+    assert part.tokens_BT.tolist() == [[4, 5]]
+    assert part.advantages_BT.tolist() == [[0, 2]]
+    assert part.totals == Totals(num_sequences=2, num_tokens=3)
+    assert part.on_its_own().totals == Totals(num_sequences=1, num_tokens=1)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(10, 400))
+def test_microbatches_hold_each_sequence_once_within_the_budget(lengths, budget):
+    batch = make_batch([EncodedDocument(range(length), 0) for length in lengths])
+    parts = microbatch_rows(batch, budget)
+    assert sorted(row for rows in parts for row in rows) == list(range(len(lengths)))
+    widths = [max(lengths[row] for row in rows) for rows in parts]
+    assert all(
+        len(rows) == 1 or len(rows) * width <= budget for rows, width in zip(parts, widths, strict=True)
+    )
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_microbatches_are_the_cheapest_cut():
+    # 4 x 1000 + 4 x 100 in two parts costs 4400 + 2 parts; together they would cost 8000 + 1 part
+    lengths = [100, 1000, 100, 1000, 1000, 100, 1000, 100]
+    batch = make_batch([EncodedDocument(range(length), 0) for length in lengths])
+    assert microbatch_rows(batch, 10_000) == [[1, 3, 4, 6], [0, 2, 5, 7]]
+    assert padding_share(microbatches(batch, 10_000)) == 0.0
+    # a part more must save at least its fixed cost
+    close = make_batch([EncodedDocument(range(100), 0), EncodedDocument(range(100 - PART_COST // 4), 0)])
+    assert len(microbatch_rows(close, 10_000)) == 1
+
+
+def test_padding_is_measured():
+    batch = make_batch([EncodedDocument(range(10), 0), EncodedDocument(range(5), 0)])
+    assert padding_share([batch]) == pytest.approx(5 / 20)
+
+
+def test_sequences_without_advantage_need_no_backward_pass_unless_a_reference_pulls():
+    batch = make_batch([EncodedDocument((1, 2), 1), EncodedDocument((3, 4), 1)], advantages=[0.0, 1.0])
+    assert idle_rows(batch) == [0]
+    assert idle_rows(replace(batch, ref_logprobs_BT=torch.zeros(2, 2))) == []
+
+
+def test_warmup_rises_to_the_peak_and_the_last_update_uses_the_least_rate():
+    rates = [learning_rate_factor("linear", step, 8, warmup_steps=2, min_ratio=0.1) for step in range(8)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 0.82, 0.64, 0.46, 0.28, 0.1])
+    assert learning_rate_factor("cosine", 50, 101) == pytest.approx(0.5)
+    assert learning_rate_factor("cosine", 100, 101, min_ratio=0.1) == pytest.approx(0.1)
+    assert learning_rate_factor("constant", 99, 100, min_ratio=0.1) == 1.0
+
+
+def test_each_epoch_draws_every_problem_once_in_another_order():
+    drawn = [index for step in range(6) for index in draw(9, 7, step, 3)]
+    assert sorted(drawn[:9]) == sorted(drawn[9:]) == list(range(9))
+    assert drawn[:9] != drawn[9:]
+    assert draw(9, 7, 4, 3) == drawn[12:15]
+
+
+def test_a_step_may_span_epochs_when_problems_are_few():
+    assert sorted(draw(2, 0, 0, 5)[:4]) == [0, 0, 1, 1]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=50), st.integers(1, 200), st.integers(0, 3))
+def test_every_epoch_puts_each_document_into_one_batch(lengths, tokens_per_batch, epoch):
+    batches = TokenBatches(lengths, tokens_per_batch, seed=1)
+    first = epoch * batches.per_epoch
+    found = [batches(step) for step in range(first, first + batches.per_epoch)]
+    assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
+    assert all(found)
+
+
+def test_batches_hold_about_the_wanted_tokens():
+    lengths = [10 + index % 7 for index in range(400)]
+    batches = TokenBatches(lengths, 520, seed=1)
+    sizes = [sum(lengths[index] for index in batches(step)) for step in range(batches.per_epoch)]
+    assert batches.per_epoch == round(sum(lengths) / 520)
+    assert max(sizes) - min(sizes) <= 2 * 16
+
+
+def test_the_fingerprint_tells_data_apart_also_by_its_boundaries():
+    assert fingerprint([b"ab", b"c"]) != fingerprint([b"a", b"bc"])
+    assert fingerprint([b"ab"]) == fingerprint([b"ab"])
+
+
+def test_tokens_of_documents_may_be_arrays():
+    torch.testing.assert_close(
+        make_batch([EncodedDocument(torch.tensor([1, 2]).numpy(), 1)]).tokens_BT, torch.tensor([[1, 2]])
+    )

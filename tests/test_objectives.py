@@ -1,0 +1,158 @@
+"""Advantages, aggregation, clipping and KL estimators, against numbers worked by hand."""
+
+import math
+
+import pytest
+import torch
+
+from r1kit.objectives.advantages import ADVANTAGES, dead_groups, dr_grpo, grpo
+from r1kit.objectives.aggregation import AGGREGATIONS, Totals
+from r1kit.objectives.kl import KL_ESTIMATORS, k1, k2, k3
+from r1kit.objectives.policy import clipped_surrogate
+from r1kit.objectives.supervised import cross_entropy
+
+NAN = math.nan
+
+
+def tensor(*numbers):
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def assert_equal(got, *expected):
+    torch.testing.assert_close(got, tensor(*expected), rtol=0, atol=1e-12, equal_nan=True)
+
+
+def test_grpo_divides_by_the_sample_standard_deviation_plus_1e_4():
+    # mean 2, squared deviations 4 + 0 + 0 + 4, sample variance 8/3
+    std = math.sqrt(8 / 3)
+    assert_equal(grpo(tensor([0, 2, 2, 4]))[0], -2 / (std + 1e-4), 0, 0, 2 / (std + 1e-4))
+
+
+def test_dr_grpo_only_subtracts_the_mean():
+    assert_equal(dr_grpo(tensor([0, 2, 2, 4], [1, 1, 0, 0]))[0], -2, 0, 0, 2)
+    assert_equal(dr_grpo(tensor([0, 2, 2, 4], [1, 1, 0, 0]))[1], 0.5, 0.5, -0.5, -0.5)
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+def test_equal_rewards_give_exactly_zero_advantage(name):
+    # the mean of three times 0.1 is not 0.1 in floating point
+    assert ADVANTAGES[name](tensor([0.1, 0.1, 0.1])).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_unscored_samples_stay_out_of_the_statistics_and_stay_nan():
+    assert_equal(dr_grpo(tensor([0, NAN, 1]))[0], -0.5, NAN, 0.5)
+    std = math.sqrt(0.5)
+    assert_equal(grpo(tensor([0, NAN, 1]))[0], -0.5 / (std + 1e-4), NAN, 0.5 / (std + 1e-4))
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+def test_a_single_scored_sample_teaches_nothing(name):
+    assert_equal(ADVANTAGES[name](tensor([3, NAN, NAN]))[0], 0, NAN, NAN)
+    assert_equal(ADVANTAGES[name](tensor([NAN, NAN]))[0], NAN, NAN)
+
+
+def test_dead_groups_are_those_without_two_different_scores():
+    rewards = tensor([1, 1, 1], [1, 0, 1], [NAN, 1, 1], [NAN, NAN, 2], [NAN, NAN, NAN], [NAN, 0, 1])
+    assert dead_groups(rewards).tolist() == [True, False, True, True, True, False]
+
+
+def test_aggregation_weights_of_two_sequences_of_one_and_four_tokens():
+    lengths, totals = torch.tensor([1, 4]), Totals(num_sequences=2, num_tokens=5)
+    weights = {name: aggregate(lengths, totals, 10) for name, aggregate in AGGREGATIONS.items()}
+    assert_equal(weights["sequence_mean"], 1 / 2, 1 / 8)
+    assert_equal(weights["token_mean"], 1 / 5, 1 / 5)
+    assert_equal(weights["constant"], 1 / 20, 1 / 20)
+
+
+def test_aggregation_uses_the_totals_of_the_whole_batch_not_of_the_part():
+    part, totals = torch.tensor([4]), Totals(num_sequences=8, num_tokens=100)
+    assert_equal(AGGREGATIONS["sequence_mean"](part, totals, 10), 1 / 32)
+    assert_equal(AGGREGATIONS["token_mean"](part, totals, 10), 1 / 100)
+    assert_equal(AGGREGATIONS["constant"](part, totals, 10), 1 / 80)
+
+
+def test_clipped_surrogate_takes_the_pessimistic_side():
+    # ratios 1.5, 1.5, 0.5, 0.5, 1 with clip range [0.8, 1.28]
+    ratios, advantages = tensor(1.5, 1.5, 0.5, 0.5, 1.0), tensor(2, -2, 2, -2, 3)
+    out = clipped_surrogate(ratios.log(), torch.zeros(5, dtype=torch.float64), advantages, 0.2, 0.28)
+    assert_equal(out.loss_N, -2.56, 3.0, -1.0, 1.6, -3.0)
+    assert out.clipped_high_N.tolist() == [True, False, False, False, False]
+    assert out.clipped_low_N.tolist() == [False, False, False, True, False]
+
+
+def test_clipped_tokens_have_no_gradient_and_others_the_policy_gradient():
+    logprobs = tensor(1.5, 1.5, 0.5, 0.5, 1.0).log().requires_grad_()
+    out = clipped_surrogate(logprobs, torch.zeros(5, dtype=torch.float64), tensor(2, -2, 2, -2, 3), 0.2, 0.28)
+    # d(-rho A)/d logprob = -rho A
+    assert_equal(torch.autograd.grad(out.loss_N.sum(), logprobs)[0], 0, 3.0, -1.0, 0, -3.0)
+
+
+def test_clip_10_of_r1_never_clips_below():
+    out = clipped_surrogate(tensor(-20.0, 2.0), tensor(0, 0), tensor(-1, 1), 1.0, 10.0)
+    assert_equal(out.loss_N, math.exp(-20), -math.exp(2))
+    assert not out.clipped_low_N.any()
+
+
+def test_kl_estimators_of_one_token():
+    # pi = 1/2, reference = 1/4: r = 1/2
+    logprobs, reference = tensor(0.5).log(), tensor(0.25).log()
+    assert_equal(k1(logprobs, reference), math.log(2))
+    assert_equal(k2(logprobs, reference), math.log(2) ** 2 / 2)
+    assert_equal(k3(logprobs, reference), 0.5 - 1 + math.log(2))
+
+
+@pytest.mark.parametrize("name", KL_ESTIMATORS)
+def test_kl_estimators_are_zero_where_policy_and_reference_agree(name):
+    assert_equal(KL_ESTIMATORS[name](tensor(-1, -2), tensor(-1, -2)), 0, 0)
+
+
+def _distributions():
+    logits = tensor(0.3, -0.4, 0.9).requires_grad_()
+    return logits, torch.log_softmax(logits, 0), torch.log_softmax(tensor(0.1, 0.5, -0.2), 0)
+
+
+def _kl_and_its_gradient():
+    logits, policy, reference = _distributions()
+    kl = (policy.exp() * (policy - reference)).sum()
+    return kl.detach(), torch.autograd.grad(kl, logits)[0]
+
+
+@pytest.mark.parametrize("estimator", [k1, k3])
+def test_k1_and_k3_are_unbiased_estimates_of_the_kl(estimator):
+    _, policy, reference = _distributions()
+    mean = (policy.exp() * estimator(policy, reference)).sum().detach()
+    torch.testing.assert_close(mean, _kl_and_its_gradient()[0])
+
+
+def _loss_gradient(estimator):
+    """The expected gradient of the estimator used as a loss: the samples are fixed, not differentiated."""
+    logits, policy, reference = _distributions()
+    return torch.autograd.grad((policy.exp().detach() * estimator(policy, reference)).sum(), logits)[0]
+
+
+def test_as_a_loss_k2_has_the_gradient_of_the_reverse_kl_and_the_others_have_not():
+    _, true_gradient = _kl_and_its_gradient()
+    torch.testing.assert_close(_loss_gradient(k2), true_gradient)
+    torch.testing.assert_close(_loss_gradient(k1), torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0)
+    assert (_loss_gradient(k3) - true_gradient).abs().max() > 0.01
+
+
+def test_as_a_loss_k3_has_the_gradient_of_the_forward_kl():
+    logits, policy, reference = _distributions()
+    forward = (reference.exp() * (reference - policy)).sum()
+    torch.testing.assert_close(_loss_gradient(k3), torch.autograd.grad(forward, logits)[0])
+
+
+def test_objectives_pass_the_numerical_gradient_check():
+    logprobs = tensor(-0.5, -1.2, -0.1).requires_grad_()
+    other, advantages = tensor(-0.6, -1.0, -0.3), tensor(1.0, -2.0, 0.5)
+    assert torch.autograd.gradcheck(
+        lambda x: clipped_surrogate(x, other, advantages, 0.2, 0.28).loss_N, logprobs
+    )
+    for estimator in KL_ESTIMATORS.values():
+        assert torch.autograd.gradcheck(lambda x, estimator=estimator: estimator(x, other), logprobs)
+    assert torch.autograd.gradcheck(cross_entropy, logprobs)
+
+
+def test_cross_entropy_is_the_negative_logprob():
+    assert_equal(cross_entropy(tensor(-0.5, -2.0)), 0.5, 2.0)
