@@ -130,7 +130,9 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--problems", type=int, default=100, help="test problems (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=16, help="samples per problem (default: %(default)s)")
     parser.add_argument(
-        "--data", metavar="FILE", help="a .jsonl or .parquet file, or hub data set, of test problems"
+        "--data",
+        metavar="FILE",
+        help=".jsonl or .parquet file, or hub data set, to test on",
     )
     parser.add_argument(
         "--set",

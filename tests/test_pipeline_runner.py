@@ -219,6 +219,19 @@ def test_damaged_output_is_found_and_made_again(recipe_file: Path, tmp_path: Pat
     assert (out / "stages/two/model/count.txt").read_text() == "3 4 "
 
 
+def test_leftovers_of_a_crash_are_cleared_away(recipe_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    go(recipe_file, out, only="one")
+    leftovers = [out / "evaluations/.base.json.123-0.tmp", out / "stages/.two.123-0.tmp/model.safetensors"]
+    leftovers.append(out / "stages/one/checkpoints/.step-000001.123-0.tmp/x")
+    for path in leftovers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    go(recipe_file, out, resume=True)
+    assert [path for path in leftovers if path.exists()] == []
+    assert not list(out.rglob("*.tmp"))
+
+
 def test_damaged_record_is_one_line(recipe_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     go(recipe_file, out)

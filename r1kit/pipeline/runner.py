@@ -14,7 +14,7 @@ from r1kit.pipeline.fingerprint import differences, fingerprint, model_fingerpri
 from r1kit.pipeline.machine import choose_device, describe_machine
 from r1kit.pipeline.plan import Step, make_plan
 from r1kit.pipeline.space import bytes_needed
-from r1kit.pipeline.store import RunFolder, tidy_tree
+from r1kit.pipeline.store import RunFolder, tidy_run
 from r1kit.seeds import derive
 from r1kit.stages.protocol import ModelSource, StageContext
 from r1kit.tracking.metrics import RunLog, ScalarWriter
@@ -61,7 +61,7 @@ def run_recipe(
     _check_owner(recipe, folder)
     base = _base_fingerprint(recipe)
     with lock(out):
-        tidy_tree(out)
+        tidy_run(out)
         everything = make_plan(recipe, folder, base)
         _check_folder(recipe, folder, everything, options)
         steps = make_plan(recipe, folder, base, options.only)

@@ -90,7 +90,6 @@ class RunFolder:
 
     def start_stage(self, name: str, identity: Identity) -> None:
         """Note that a stage has begun."""
-        tidy_tree(self.stage(name))
         self._write_stage(name, identity, "started", {})
 
     def finish_stage(self, name: str, identity: Identity, artifact: Artifact) -> None:
@@ -137,9 +136,11 @@ class RunFolder:
         return results
 
 
-def tidy_tree(folder: Path) -> None:
-    """Undo interrupted writes in a stage's folder and its checkpoints."""
-    for path in (folder, folder / "checkpoints"):
+def tidy_run(folder: Path) -> None:
+    """Undo interrupted writes anywhere in a run folder. Only for the holder of its lock."""
+    stages = sorted((folder / "stages").glob("[!.]*"))
+    inside = [path for stage in stages for path in (stage, stage / "checkpoints")]
+    for path in (folder, folder / "evaluations", folder / "stages", *inside):
         if path.is_dir():
             tidy(path)
 
