@@ -162,7 +162,7 @@ def test_ten_thousand_problems_take_about_a_second() -> None:
 
 def test_more_problems_than_exist_are_refused_with_their_number() -> None:
     with pytest.raises(
-        RecipeError, match="train_size=5000, but these settings have only about 1306 such problems"
+        RecipeError, match="train_size=5000, but these settings have only about 1169 such problems"
     ):
         Countdown(CountdownSettings(train_size=5000)).problems("train")
 

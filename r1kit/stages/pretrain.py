@@ -56,6 +56,7 @@ class PretrainStage:
             stop=context.stop,
             name=context.name,
         )
+        model.to(getattr(torch, settings.stored_as))  # measured as stored, not as trained
         summary: dict[str, Any] = {
             **trained,
             "parameters": sum(p.numel() for p in model.parameters()),

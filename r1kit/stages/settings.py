@@ -51,7 +51,7 @@ class RLStageSettings(RLSettings):
     """Reinforcement learning with rule rewards: the loop's settings, the tasks and the rewards."""
 
     tasks: tuple[str, ...] = Field(min_length=1)
-    """Names from the recipe's `tasks`; their training splits are mixed in equal shares."""
+    """Names from the recipe's `tasks`; their training problems are shuffled together."""
     rewards: dict[str, float | RewardTerm] = Field(min_length=1)
     """Reward name -> weight, or -> {weight, params}."""
 
@@ -98,5 +98,7 @@ class PretrainStageSettings(Settings):
     """Shape of the model."""
     training: SFTSettings
     """Optimiser, batches, length of training."""
+    stored_as: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the weights in the checkpoint."""
     probe: EvaluationSettings | None = None
     """How to sample Countdown problems for the measurements of `world/quality.py`; none without it."""

@@ -130,8 +130,8 @@ def _candidates(nums: tuple[int, ...], target: int, rng: random.Random) -> list[
     shuffled = list(attempts(tuple(sorted(nums))))
     rng.shuffle(shuffled)
     order = list({attempt.key: attempt for attempt in shuffled}.values())
-    if rng.random() < 0.5:
-        noise = {id(attempt): rng.expovariate(1 / 12) for attempt in order}
+    if rng.random() < 0.6:
+        noise = {id(attempt): rng.expovariate(1 / 8) for attempt in order}
         order.sort(key=lambda attempt: abs(attempt.value - target) + noise[id(attempt)])
     return order
 
@@ -169,8 +169,8 @@ def _wrap(thought: str, answer: str, target: int, tags: str, rng: random.Random,
     return f"{thought}\n{plain}"
 
 
-LAYOUTS = {"r1": 0.4, "none": 0.4, "think": 0.1, "answer": 0.1}
-PATIENCE = {"direct": 0.3, "short": 0.35, "long": 0.35}
+LAYOUTS = {"r1": 0.2, "none": 0.62, "think": 0.08, "answer": 0.1}
+PATIENCE = {"direct": 0.3, "short": 0.3, "long": 0.4}
 
 
 def document(rng: random.Random) -> tuple[str, str]:
