@@ -30,7 +30,7 @@ def test_saved_model_loads_with_equal_weights_and_tokenizer(family: str, tmp_pat
     for name, weight in model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], weight, rtol=0, atol=0)
     assert not loaded.training
-    assert revision_of(loaded) is None
+    assert revision_of(tmp_path) is None
     assert tokenizer.encode("ab!") == make_tokenizer().encode("ab!")
     assert json.loads((tmp_path / "generation_config.json").read_text())["eos_token_id"] == END
     assert not list(tmp_path.glob("*.bin"))
@@ -62,6 +62,20 @@ def test_missing_folder_is_one_line(
 
 def test_hub_name_is_left_as_it_stands() -> None:
     assert resolve_base("Qwen/Qwen2.5-3B") == "Qwen/Qwen2.5-3B"
+
+
+def test_revision_is_the_commit_of_the_downloaded_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--some--model"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots" / commit).mkdir(parents=True)
+    (repository / "snapshots" / commit / "config.json").write_text("{}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert revision_of("some/model") == commit
+    assert revision_of("some/other") is None
 
 
 def test_folder_without_config_is_one_line(checkpoint: Path) -> None:

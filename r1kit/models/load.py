@@ -80,7 +80,7 @@ def load_model(
             "is the checkpoint complete and of this architecture?"
         )
     placed: nn.Module = model.to(device).eval()
-    _log.info("loaded %s at revision %s", place, revision_of(placed) or "local")
+    _log.info("loaded %s at revision %s", place, revision_of(place, revision) or "local")
     return placed
 
 
@@ -102,10 +102,15 @@ def load_tokenizer(
     )
 
 
-def revision_of(model: nn.Module) -> str | None:
-    """The hub commit a model was loaded from; None for a local folder."""
-    commit: str | None = vars(model.config).get("_commit_hash")
-    return commit
+def revision_of(name_or_path: str | Path, revision: str | None = None) -> str | None:
+    """The hub commit that loading this name reads, once it has been downloaded; None for a folder."""
+    from huggingface_hub import try_to_load_from_cache
+
+    place = resolve_base(str(name_or_path))
+    if isinstance(place, Path):
+        return None
+    found = try_to_load_from_cache(place, "config.json", revision=revision or "main")
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def save_model(model: nn.Module, tokenizer: Any, folder: Path) -> None:
