@@ -45,7 +45,7 @@ class _RecipeLoader(yaml.SafeLoader):
 
 
 def _construct_int(loader: _RecipeLoader, node: yaml.ScalarNode) -> int:
-    text = loader.construct_scalar(node)
+    text = str(node.value)
     if len(text) > 40:
         raise yaml.constructor.ConstructorError(
             None, None, f"line {node.start_mark.line + 1}: a number of {len(text)} digits"
@@ -54,7 +54,7 @@ def _construct_int(loader: _RecipeLoader, node: yaml.ScalarNode) -> int:
 
 
 def _construct_float(loader: _RecipeLoader, node: yaml.ScalarNode) -> float:
-    text = loader.construct_scalar(node).lower()
+    text = str(node.value).lower()
     return math.nan if text == ".nan" else float(text.replace(".inf", "inf"))
 
 
