@@ -3,6 +3,7 @@
 #   make test            run the tests; some: make test ARGS="-k countdown", the slow ones: make test MARK=slow
 #   make lint types      style and type checks
 #   make bench           rollout and learner speed
+#   make micro-base      remake the packaged base model (about half an hour), the tokenizer included
 #   make clean           remove the environment and everything generated, but not runs/
 # Variables: ARGS="…" goes on to the command, PIP_ARGS="…" to pip; PYTHON=/path/to/python3.12 chooses the interpreter
 # of a new environment (after `make clean` where there is one).
@@ -16,11 +17,11 @@ MARK ?= not slow
 PIP_ARGS ?=
 
 # The first interpreter that really runs (a shim may not), has a supported version, and can make environments.
-CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python)
 CHECK := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench micro-base clean
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +42,10 @@ types: $(VENV)/installed-dev
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench $(ARGS)
+
+micro-base: $(VENV)/installed
+	$(BIN)/r1kit run micro-base --out runs/micro-base $(ARGS)
+	rm -rf r1kit/world/micro && cp -R runs/micro-base/stages/micro/model r1kit/world/micro
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
