@@ -49,7 +49,7 @@ class RLStage:
         made: dict[str, Any] = {
             "kind": "rl",
             "settings": settings.model_dump(mode="json"),
-            "start": {"model": start.place, "commit": revision_of(policy)},
+            "start": {"model": start.place, "commit": revision_of(start.place, start.revision)},
             "summary": summary,
         }
         story = (
