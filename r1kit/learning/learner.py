@@ -49,8 +49,10 @@ class Learner:
         temperature: float = 1.0,
     ) -> None:
         head_of(model)  # a model that cannot be trained is refused before any work
-        decoder_of(model)
+        decoder: Any = decoder_of(model)
         self.model = _prepared(model, batch.gradient_checkpointing)
+        # the function, not the module: a sampler that shares the model keeps the plain one
+        self._compiled: Any = torch.compile(decoder.forward, dynamic=True) if batch.compile else None
         self.updates = 0  # updates done, the skipped ones included
         self.skipped = 0  # updates skipped because loss or gradient was not finite
         self.skipped_in_a_row = 0
@@ -130,7 +132,7 @@ class Learner:
         """Log-probabilities and entropies of the N tokens that carry loss."""
         narrow = self._dtype == torch.bfloat16
         with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
-            decoder = decoder_of(model)
+            decoder = self._compiled if self._compiled and model is self.model else decoder_of(model)
             hidden_BTD = decoder(input_ids=part.tokens_BT, use_cache=False).last_hidden_state
         if narrow:
             hidden_BTD = hidden_BTD.bfloat16()

@@ -68,6 +68,9 @@ class BatchSettings(Settings):
     """Precision of matrix products; weights and optimizer state stay float32."""
     logprob_chunk: int = Field(default=1024, gt=0)
     """Tokens whose logits exist at one time."""
+    compile: bool = False
+    """Compile the decoder with `torch.compile`. On a CPU it needs a C++ compiler and takes a minute first, then
+    trains a small model about twice as fast."""
 
 
 class RLSettings(Settings):
@@ -116,6 +119,9 @@ class SFTSettings(Settings):
     """Optimizer updates; None = what `epochs` needs."""
     tokens_per_batch: int = Field(default=16384, gt=0)
     """Real tokens (prompt and response) per optimizer update, reached by adding whole documents."""
+    length_window: int = Field(default=1, ge=1)
+    """Documents of so many batches are sorted by length before they are cut into batches, which saves padding;
+    1 = batches of any lengths."""
     optimizer: OptimizerSettings = OptimizerSettings(learning_rate=5e-5, schedule="cosine", min_ratio=0.1)
     """The optimizer."""
     batch: BatchSettings = BatchSettings()

@@ -50,6 +50,7 @@ def train_supervised(
         [len(document.tokens) for document in documents],
         settings.tokens_per_batch,
         seeds.derive(seed, "documents"),
+        settings.length_window,
     )
     total = settings.steps or max(1, round(settings.epochs * batches.per_epoch))
     learner = Learner(model, settings.optimizer, settings.batch, total_updates=total)
