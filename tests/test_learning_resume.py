@@ -3,6 +3,7 @@
 Run as a script, this file trains in a folder and kills itself at a named moment.
 """
 
+import io
 import os
 import signal
 import subprocess
@@ -94,15 +95,15 @@ RL = RLSettings(
 )  # fmt: skip
 
 
-def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3):
+def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3, progress=None):
     """Train to the end; the final weights, the summary."""
     tokenizer = make_tokenizer()
     model = make_model(tokenizer)
     with log_class(folder) as log:
         summary = train_rl(
             model, tokenizer, {"echo": EchoTask()}, PROBLEMS, LocalSampler(model, tokenizer), SevensRubric(),
-            settings, seed=seed, workdir=folder / "checkpoints", log=log, progress=Progress(quiet=True),
-            stop=stop or StopFlag(),
+            settings, seed=seed, workdir=folder / "checkpoints", log=log,
+            progress=progress or Progress(quiet=True), stop=stop or StopFlag(),
         )  # fmt: skip
     return model_tensors(model), summary
 
@@ -203,14 +204,17 @@ def test_a_finished_run_is_not_trained_further(tmp_path, whole_run):
     assert_same_run(tmp_path, *run_rl(tmp_path), whole_run)
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, whole_run, capsys):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, whole_run):
     with pytest.raises(Interrupted):
         run_rl(tmp_path, StopAtLook(5))
     weights = tmp_path / "checkpoints" / "step-000005" / "model.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[-3] ^= 1
     weights.write_bytes(bytes(damaged))
-    assert_same_run(tmp_path, *run_rl(tmp_path), whole_run)
+    said = io.StringIO()
+    assert_same_run(tmp_path, *run_rl(tmp_path, progress=Progress(said)), whole_run)
+    assert f"{weights}: content differs from its hash" in said.getvalue()
+    assert "this checkpoint is passed over" in said.getvalue()
 
 
 def test_damage_to_every_checkpoint_stops_the_run_instead_of_starting_anew(tmp_path):

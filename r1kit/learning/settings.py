@@ -69,7 +69,8 @@ class BatchSettings(Settings):
     logprob_chunk: int = Field(default=1024, gt=0)
     """Tokens whose logits exist at one time."""
     compile: bool = False
-    """Compile the decoder with `torch.compile`. On a CPU it needs a C++ compiler and takes a minute first, then
+    """Compile the decoder with `torch.compile`. On a CPU it needs a C++ compiler and takes a minute first,
+    then
     trains a small model about twice as fast."""
 
 
@@ -120,7 +121,8 @@ class SFTSettings(Settings):
     tokens_per_batch: int = Field(default=16384, gt=0)
     """Real tokens (prompt and response) per optimizer update, reached by adding whole documents."""
     length_window: int = Field(default=1, ge=1)
-    """Documents of so many batches are sorted by length before they are cut into batches, which saves padding;
+    """Documents of so many batches are sorted by length before they are cut into batches, which saves
+    padding;
     1 = batches of any lengths."""
     optimizer: OptimizerSettings = OptimizerSettings(learning_rate=5e-5, schedule="cosine", min_ratio=0.1)
     """The optimizer."""
