@@ -1,0 +1,34 @@
+"""Rewrites the README's results from run folders: `python docs/results.py runs/laptop runs/laptop-2 runs/laptop-3`.
+
+The table and the picture show every run; the transcript is of the first. Nothing in that part of the README is
+written by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from r1kit.report.picture import draw
+from r1kit.report.readme_table import readme_table
+from r1kit.report.transcript import transcript
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- results: made by docs/results.py -->", "<!-- end of results -->"
+
+
+def main(folders: list[Path]) -> None:
+    runs = {f"seed {number}": folder for number, folder in enumerate(folders, 1)}
+    draw(runs, ROOT / "docs" / "r1_zero.png", title="R1-Zero on two CPU cores")
+    table = readme_table({label: folder / "results.json" for label, folder in runs.items()})
+    picture = "![Accuracy, length, format and reward over the steps of R1-Zero](docs/r1_zero.png)\n"
+    before, rest = (ROOT / "README.md").read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    made = "\n".join([BEGIN, "", table, picture, transcript(folders[0]), END])
+    (ROOT / "README.md").write_text(before + made + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main([Path(name) for name in sys.argv[1:]])
