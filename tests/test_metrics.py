@@ -30,7 +30,7 @@ EOS = 0
 class WordTokenizer:
     """One token a word; the tags are single tokens unless `split_tags`."""
 
-    eos_token_id: int | None = EOS
+    all_special_ids = (EOS,)
 
     def __init__(self, split_tags: bool = False) -> None:
         self.split_tags = split_tags

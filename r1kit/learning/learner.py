@@ -67,11 +67,13 @@ class Learner:
     def update(self, batch: Batch, loss: Loss, *, idle: Sequence[int] = ()) -> dict[str, float]:
         """One optimizer update on the whole batch; returns its statistics as plain numbers.
 
-        `idle` rows are known to have no gradient: they are measured, without a backward pass.
+        `idle` rows are known to have no gradient: they are measured, without a backward pass. A batch of
+        nothing else leaves weights and moments as they are: momentum alone moves nothing.
 
         "loss", "entropy" (mean over tokens, nats), "grad_norm" (before clipping), "learning_rate", "skipped"
         (0 or 1), "padding" (share of the computed tokens), the loss's own token means, and, where the batch
-        has the sampler's log-probabilities, their distance "logprob_gap/mean" and "logprob_gap/max".
+        has the sampler's log-probabilities, their distance from the learner's own before any update on these
+        rollouts, "logprob_gap/mean" and "logprob_gap/max".
         """
         self.model.train()
         live = sorted(set(range(len(batch))) - set(idle))
@@ -154,7 +156,10 @@ class Learner:
         output = loss(logprobs_N, part)
         sums.add(output.loss.detach(), {"entropy": entropy_N.sum(), **output.token_sums})
         if part.sampler_logprobs_BT is not None:
-            sums.add_gap((logprobs_N.detach() - part.sampler_logprobs_BT[part.loss_mask_BT]).abs())
+            # against the policy that sampled: a later minibatch's own has moved, which is no mismatch
+            old_BT, mask_BT = part.old_logprobs_BT, part.loss_mask_BT
+            old_N = logprobs_N.detach() if old_BT is None else old_BT[mask_BT]
+            sums.add_gap((old_N - part.sampler_logprobs_BT[mask_BT]).abs())
         return output.loss
 
     def _step(self, loss: float) -> dict[str, float]:

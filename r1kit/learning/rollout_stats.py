@@ -13,21 +13,20 @@ import numpy as np
 from r1kit import seeds
 from r1kit.learning.credit import Credit
 from r1kit.objectives.advantages import dead_groups
-from r1kit.text.language import LANGUAGES, language_consistency, word_counts
-from r1kit.text.repetition import repetition_rate
+from r1kit.rollouts.measures import Sample, measure
 from r1kit.text.tags import parse
-from r1kit.types import Outcome, Rollout, RolloutGroup
+from r1kit.types import Outcome, RolloutGroup
 
 
 def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: Any) -> dict[str, float]:
     """Means over all rollouts of a step; rewards and advantages over the scored ones.
 
-    "reward", "reward/TERM" (raw), "accuracy", "format_rate" (strict form around an answer of the task's own
-    form), "response_tokens", "thinking_tokens", "truncated", "repetition" (share of repeated 3-grams),
-    "language_consistency" (of thinking that has words), "verdict/OUTCOME" shares, "dead_groups" (share of
-    groups whose rewards are all equal), "unscored" (count), "advantage/mean" and "advantage/std".
+    "reward", "reward/TERM" (raw), "accuracy", "verdict/OUTCOME" shares, "dead_groups" (share of groups whose
+    rewards are all equal), "unscored" (count), "advantage/mean" and "advantage/std"; and, counted as in an
+    evaluation (`rollouts.measures`), "format_rate", "response_tokens", "thinking_tokens", "truncation_rate",
+    "repetition_rate" and "language_consistency".
     """
-    samples = [_sample(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
+    samples = [measure(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     terms = [dict(r.reward.terms) for r in rollouts if r.reward is not None]
     rewards = credit.rewards_PG.numpy().ravel()
@@ -38,7 +37,7 @@ def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: A
         "reward": _mean(rewards[scored]),
         **{f"reward/{name}": _mean([row[name] for row in terms]) for name in (terms[0] if terms else ())},
         "accuracy": _mean([r.verdict.correct for r in rollouts]),
-        **{name: _mean([s[name] for s in samples if name in s]) for name in _SAMPLE_NUMBERS},
+        **_sample_means(samples),
         **{f"verdict/{outcome}": outcomes.count(outcome) / len(outcomes) for outcome in Outcome},
         "dead_groups": _mean(dead_groups(credit.rewards_PG).numpy()),
         "unscored": float((~scored).sum()),
@@ -80,31 +79,15 @@ def rollout_rows(
             }
 
 
-_SAMPLE_NUMBERS = (
-    "format_rate",
-    "response_tokens",
-    "thinking_tokens",
-    "truncated",
-    "repetition",
-    "language_consistency",
-)
-_FORMLESS = (Outcome.NO_ANSWER, Outcome.MALFORMED)
-
-
-def _sample(group: RolloutGroup, rollout: Rollout, tokenizer: Any) -> dict[str, float]:
-    completion, language = rollout.completion, group.problem.language
-    parsed = parse(completion.text)
-    thinking = parsed.thinking or ""
-    numbers = {
-        "format_rate": float(parsed.well_formed and rollout.verdict.outcome not in _FORMLESS),
-        "response_tokens": float(len(completion.tokens)),
-        "thinking_tokens": float(len(tokenizer.encode(thinking, add_special_tokens=False))),
-        "truncated": float(completion.finish == "length"),
-        "repetition": repetition_rate(completion.tokens),
+def _sample_means(samples: Sequence[Sample]) -> dict[str, float]:
+    return {
+        "format_rate": _mean([s.formatted for s in samples]),
+        "response_tokens": _mean([s.response_tokens for s in samples]),
+        "thinking_tokens": _mean([s.thinking_tokens for s in samples]),
+        "truncation_rate": _mean([s.truncated for s in samples]),
+        "repetition_rate": _mean([s.repetitive for s in samples]),
+        "language_consistency": _mean([s.language for s in samples if s.language is not None]),
     }
-    if language in LANGUAGES and any(word_counts(thinking).values()):
-        numbers["language_consistency"] = language_consistency(thinking, language)
-    return numbers
 
 
 def _mean(values: Sequence[float] | np.ndarray[Any, Any]) -> float:

@@ -105,9 +105,14 @@ class RLSettings(Settings):
     """The run stops when more than this many updates in a row were not finite."""
 
     @model_validator(mode="after")
-    def _samples_differ(self) -> Self:
+    def _sampling_is_the_trained_distribution(self) -> Self:
         if self.sampling.temperature == 0:
             raise ValueError("sampling.temperature is 0: all samples of a group would be equal; use 1.0")
+        if self.sampling.top_p < 1 or self.sampling.top_k > 0:
+            raise ValueError(
+                "sampling.top_p and sampling.top_k: the policy gradient is that of the unfiltered"
+                " distribution, which must be the one drawn from; use top_p 1.0 and top_k 0"
+            )
         return self
 
 

@@ -22,6 +22,7 @@ from r1kit.learning.learner import Learner
 from r1kit.learning.losses import supervised_loss
 from r1kit.learning.order import TokenBatches, fingerprint
 from r1kit.learning.settings import BatchSettings, OptimizerSettings, SFTSettings
+from r1kit.models.precision import convert_parameters
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
@@ -95,11 +96,17 @@ def train_supervised(
 
 
 def mean_loss(model: nn.Module, documents: Sequence[EncodedDocument], settings: BatchSettings) -> float:
-    """Mean negative log-likelihood (nats) of the response tokens of held-out documents."""
+    """Mean negative log-likelihood (nats) of the response tokens of held-out documents.
+
+    The model keeps its number format; a learner computes with wide weights, which hold the same values.
+    """
     _require_loss(documents)
-    learner = Learner(model, OptimizerSettings(), settings, total_updates=1)
+    stored = next(model.parameters()).dtype
+    once = settings.model_copy(update={"compile": False, "gradient_checkpointing": False})  # no gain here
+    learner = Learner(model, OptimizerSettings(), once, total_updates=1)
     batch = make_batch(documents)
     logprobs_BT = learner.logprobs(batch)
+    convert_parameters(model, stored)
     return -float(logprobs_BT[batch.loss_mask_BT].double().mean())
 
 

@@ -1,8 +1,8 @@
 """Causal self-attention for training on a CPU, where the library's fused kernel is slow in its backward pass.
 
 For the lengths of a laptop recipe two batched matrix products and a softmax train about 1.7 times as many
-tokens per second as `scaled_dot_product_attention` (`bench/attention.py` measures both); for long sequences the
-stored probabilities, (T, T) per head, would cost more memory than the time is worth.
+tokens per second as `scaled_dot_product_attention` (`bench/attention.py` measures both); for long sequences
+the stored probabilities, (T, T) per head, would cost more memory than the time is worth.
 
 Shapes: B rows, H query heads, K key-value heads, T positions, D head width.
 """

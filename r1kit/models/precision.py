@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from torch import nn
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -20,6 +21,17 @@ def resolve(precision: Precision, device: torch.device | str) -> torch.dtype:
     if precision == "bfloat16":
         return torch.bfloat16
     return torch.bfloat16 if _native_bfloat16(torch.device(device)) else torch.float32
+
+
+def convert_parameters(model: nn.Module, dtype: torch.dtype) -> None:
+    """Change the number format of the floating-point parameters, in place.
+
+    Unlike `model.to(dtype)` it leaves buffers alone, as loading a checkpoint does: rotary frequencies rounded
+    to 16 bits would give wrong angles at later positions.
+    """
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
 
 
 def _native_bfloat16(device: torch.device) -> bool:

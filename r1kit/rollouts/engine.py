@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
+from r1kit.errors import ModelError
 from r1kit.rollouts import sampling, stopping
 from r1kit.rollouts.cache import SlotCache
 from r1kit.rollouts.protocol import SamplingParams
@@ -189,6 +190,12 @@ class Engine:
         drawn = self.drawn_BT[rows, :longest].tolist()
         logprobs = self.logprobs_BT2[rows, :longest].cpu().numpy()
         responses = []
+        drawn_so_far = np.arange(longest) < self.counts[leaving][:, None]
+        if not np.isfinite(logprobs[drawn_so_far]).all():
+            raise ModelError(
+                "the model's logits are not finite numbers: its weights are damaged, training diverged"
+                " (lower learning_rate), or the number format is too narrow (precision: float32)"
+            )
         for place, row in enumerate(leaving):
             count = int(self.counts[row])
             plain, sampled = logprobs[place, :count].T.tolist()

@@ -85,7 +85,8 @@ def _inverse_cdf(weights_BV: Tensor, uniforms_B: Tensor) -> tuple[Tensor, Tensor
     cumulative_BV = weights_BV.cumsum(dim=-1)
     total_B1 = cumulative_BV[:, -1:].contiguous()
     tokens_B1 = torch.searchsorted(cumulative_BV, uniforms_B[:, None] * total_B1, right=True)
-    return tokens_B1, total_B1
+    # NaN compares with nothing and would give an index past the end; its log-probability tells (see engine)
+    return tokens_B1.clamp_(max=weights_BV.shape[-1] - 1), total_B1
 
 
 def keep_mask(weights_BV: Tensor, top_k: int, top_p: float) -> Tensor:

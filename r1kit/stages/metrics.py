@@ -9,51 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from r1kit.text.language import LANGUAGES, language_consistency, word_counts
-from r1kit.text.repetition import repetition_rate
-from r1kit.text.tags import ParsedResponse, parse
-from r1kit.types import Completion, Outcome, Problem, RolloutGroup
+from r1kit.rollouts.measures import Sample, Tokenizer, measure
+from r1kit.types import Outcome, Problem, RolloutGroup
 from r1kit.verify.arithmetic import ArithmeticSyntaxError, evaluate
 from r1kit.verify.numbers import parse_number
 
-REPEAT_LENGTH = (
-    20  # tokens; about one attempt of a search, so that a habit of wording does not count as a loop
-)
-REPETITIVE = 0.2  # a completion is repetitive when more than this share of its token n-grams occurred before
-
-_FORMLESS = (Outcome.NO_ANSWER, Outcome.MALFORMED)
-
 AnswerKey = Callable[[Problem, str], str]
-
-
-class Tokenizer(Protocol):
-    """The part of a `transformers` tokenizer that counting needs."""
-
-    eos_token_id: int | None
-
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Token ids of `text`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One completion reduced to the numbers that are averaged."""
-
-    outcome: Outcome
-    formatted: bool  # strict tags around an answer of the task's own form, as the format reward counts
-    thought: bool  # the response has non-blank thinking
-    thinking_tokens: int
-    response_tokens: int  # end-of-sequence token included
-    truncated: bool
-    repetitive: bool
-    language: float | None  # language consistency of the thinking; None without words
 
 
 def evaluate_groups(
@@ -69,7 +35,7 @@ def evaluate_groups(
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"an evaluation needs groups of one positive size; found sizes {sorted(sizes)}")
     (n,) = sizes
-    samples = [sample for group in groups for sample in _samples(group, tokenizer)]
+    samples = [measure(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
     correct_PN = np.array([[r.verdict.correct for r in group.rollouts] for group in groups], dtype=bool)
     counts = correct_PN.sum(axis=1).tolist()
     record: dict[str, Any] = {
@@ -210,59 +176,3 @@ def _lengths(samples: Sequence[Sample]) -> dict[str, float]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def _samples(group: RolloutGroup, tokenizer: Tokenizer) -> list[Sample]:
-    samples = []
-    for rollout in group.rollouts:
-        completion, parsed = rollout.completion, parse(rollout.completion.text)
-        thinking = (parsed.thinking or "").strip()
-        samples.append(
-            Sample(
-                outcome=rollout.verdict.outcome,
-                formatted=parsed.well_formed and rollout.verdict.outcome not in _FORMLESS,
-                thought=bool(thinking),
-                thinking_tokens=thinking_tokens(completion, group.prompt.prefill, parsed, tokenizer),
-                response_tokens=len(completion.tokens),
-                truncated=completion.finish == "length",
-                repetitive=repetition_rate(completion.tokens, REPEAT_LENGTH) > REPETITIVE,
-                language=_consistency(thinking, group.problem.language),
-            )
-        )
-    return samples
-
-
-def _consistency(thinking: str, language: str) -> float | None:
-    if language not in LANGUAGES or not any(word_counts(thinking).values()):
-        return None
-    return language_consistency(thinking, language)
-
-
-def thinking_tokens(
-    completion: Completion, prefill: str, parsed: ParsedResponse, tokenizer: Tokenizer
-) -> int:
-    """Sampled tokens between `<think>` and `</think>` (or the end), tags excluded; 0 without thinking.
-
-    Counted on the sampled ids where the tags are single tokens. Where the tokenizer splits them, or the model
-    spelled a tag out in pieces, the thinking text is encoded again, which may differ by a token at its ends.
-    """
-    if not (parsed.thinking or "").strip():
-        return 0
-    opening, closing = (tokenizer.encode(tag, add_special_tokens=False) for tag in ("<think>", "</think>"))
-    span = None
-    if len(opening) == len(closing) == 1:
-        span = _span(completion, "<think>" in prefill, opening[0], closing[0], tokenizer.eos_token_id)
-    return len(tokenizer.encode(parsed.thinking or "", add_special_tokens=False)) if span is None else span
-
-
-def _span(completion: Completion, started: bool, opening: int, closing: int, eos: int | None) -> int | None:
-    """Tokens of the thinking by ids, or None when the text has a tag that the ids have not."""
-    tokens = completion.tokens
-    if not started and opening not in tokens:
-        return None
-    start = 0 if started else tokens.index(opening) + 1
-    if closing in tokens[start:]:
-        return tokens.index(closing, start) - start
-    if "</think>" in completion.text.partition("<think>")[2]:
-        return None
-    return len(tokens) - start - (tokens[-1:] == (eos,))

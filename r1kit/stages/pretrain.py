@@ -13,6 +13,7 @@ from torch import nn
 from r1kit.errors import RecipeError
 from r1kit.learning.batch import EncodedDocument
 from r1kit.learning.sft_loop import mean_loss, train_supervised
+from r1kit.models.precision import convert_parameters
 from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
 from r1kit.stages.checkpoint import publish_model
@@ -39,6 +40,7 @@ class PretrainStage:
         context.progress.say(f"writing {total} documents of the corpus")
         first = islice(pages(settings.mixture, corpus_seed), settings.tokenizer_documents)
         tokenizer = train_tokenizer((page.prompt + page.response for page in first), settings.vocab_size)
+        tokenizer.model_max_length = settings.model.max_positions
         documents = [
             encode(page, tokenizer, settings.model.max_positions)
             for page in islice(pages(settings.mixture, corpus_seed), total)
@@ -56,7 +58,7 @@ class PretrainStage:
             stop=context.stop,
             name=context.name,
         )
-        model.to(getattr(torch, settings.stored_as))  # measured as stored, not as trained
+        convert_parameters(model, getattr(torch, settings.stored_as))  # measured as stored, not as trained
         summary: dict[str, Any] = {
             **trained,
             "parameters": sum(p.numel() for p in model.parameters()),

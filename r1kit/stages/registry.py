@@ -61,7 +61,7 @@ STAGE_KINDS: dict[str, StageKind] = {
         needs_model=True,
         tasks=lambda settings: settings.tasks,
         templates=lambda settings: (settings.template,),
-        code=(*_COMMON, *_SAMPLING, "stages/rl.py"),
+        code=(*_COMMON, *_SAMPLING, "stages/rl.py", "stages/problems.py", "stages/rubrics.py"),
     ),
 }
 EVALUATION_CODE = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from r1kit.types import RolloutGroup
 
-STEP = re.compile(r"(?<![\d)])(\d{1,4})([-+*])(\d{1,4})=(\d{1,4})(?!\d)")
+STEP = re.compile(r"(?<![\d)+*/-])(\d{1,4})([-+*])(\d{1,4})=(\d{1,4})(?!\d)")
 VERDICT = re.compile(r"=(\d{1,4})(?: vs |比)(\d{1,4})( no| yes|不对|对了)")
 LONG_SEARCH = 3  # attempts
 
@@ -36,7 +36,7 @@ class Tally:
 
 
 def steps(text: str) -> Tally:
-    """How many of the spelled operations `a op b=c` are computed right."""
+    """How many of the spelled operations `a op b=c` are computed right; links of longer chains do not count."""
     found = STEP.findall(text)
     right = sum(
         int(value) == {"+": int(a) + int(b), "-": int(a) - int(b), "*": int(a) * int(b)}[operator]

@@ -16,7 +16,11 @@ TAGS = ("<think>", "</think>", "<answer>", "</answer>")  # single tokens, yet or
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
-    "{%- if message['role'] == 'assistant' -%}" + ASSISTANT + "{{ message['content'] }}" + END + "{%- else -%}"
+    "{%- if message['role'] == 'assistant' -%}"
+    + ASSISTANT
+    + "{{ message['content'] }}"
+    + END
+    + "{%- else -%}"
     "{{ '<|' + message['role'] + '|>' + message['content'] }}{%- endif -%}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}" + ASSISTANT + "{%- endif -%}"
@@ -59,7 +63,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         bos_token=BEGIN,
         eos_token=END,
         clean_up_tokenization_spaces=False,
-        model_max_length=1024,
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast

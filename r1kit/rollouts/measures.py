@@ -1,0 +1,98 @@
+"""One rollout as the numbers that are averaged, in training and in evaluation alike.
+
+Token counts are counts of sampled tokens; a prefill's tokens are not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from r1kit.text.language import LANGUAGES, language_consistency, word_counts
+from r1kit.text.repetition import repetition_rate
+from r1kit.text.tags import THINK_CLOSE, THINK_OPEN, ParsedResponse, parse
+from r1kit.types import Completion, Outcome, Rollout, RolloutGroup
+
+REPEAT_LENGTH = 20  # tokens; about one attempt of a search, so that a habit of wording is no loop
+REPETITIVE = 0.2  # a completion is repetitive when more than this share of its token n-grams occurred before
+
+_FORMLESS = (Outcome.NO_ANSWER, Outcome.MALFORMED)
+
+
+class Tokenizer(Protocol):
+    """The part of a `transformers` tokenizer that counting needs."""
+
+    all_special_ids: list[int]
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of `text`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion reduced to the numbers that are averaged."""
+
+    outcome: Outcome
+    formatted: bool  # strict tags around an answer of the task's own form, as the format reward counts
+    thought: bool  # the response has non-blank thinking
+    thinking_tokens: int
+    response_tokens: int  # end-of-sequence token included
+    truncated: bool
+    repetitive: bool
+    language: float | None  # language consistency of the thinking; None without words
+
+
+def measure(group: RolloutGroup, rollout: Rollout, tokenizer: Tokenizer) -> Sample:
+    """The numbers of one rollout of a group."""
+    completion, parsed = rollout.completion, parse(rollout.completion.text)
+    thinking = (parsed.thinking or "").strip()
+    return Sample(
+        outcome=rollout.verdict.outcome,
+        formatted=parsed.well_formed and rollout.verdict.outcome not in _FORMLESS,
+        thought=bool(thinking),
+        thinking_tokens=thinking_tokens(completion, group.prompt.prefill, parsed, tokenizer),
+        response_tokens=len(completion.tokens),
+        truncated=completion.finish == "length",
+        repetitive=repetition_rate(completion.tokens, REPEAT_LENGTH) > REPETITIVE,
+        language=_consistency(thinking, group.problem.language),
+    )
+
+
+def _consistency(thinking: str, language: str) -> float | None:
+    if language not in LANGUAGES or not any(word_counts(thinking).values()):
+        return None
+    return language_consistency(thinking, language)
+
+
+def thinking_tokens(
+    completion: Completion, prefill: str, parsed: ParsedResponse, tokenizer: Tokenizer
+) -> int:
+    """Sampled tokens between `<think>` and `</think>` (or the end), tags excluded; 0 without thinking.
+
+    Counted on the sampled ids where the tags are single tokens. Where the tokenizer splits them, or the model
+    spelled a tag out in pieces, the thinking text is encoded again, which may differ by a token at its ends.
+    """
+    if not (parsed.thinking or "").strip():
+        return 0
+    opening, closing = (tokenizer.encode(tag, add_special_tokens=False) for tag in (THINK_OPEN, THINK_CLOSE))
+    span = None
+    if len(opening) == len(closing) == 1:
+        span = _span(completion, prefill, opening[0], closing[0], tokenizer.all_special_ids)
+    return len(tokenizer.encode(parsed.thinking or "", add_special_tokens=False)) if span is None else span
+
+
+def _span(
+    completion: Completion, prefill: str, opening: int, closing: int, special: Sequence[int]
+) -> int | None:
+    """Tokens of the thinking by ids, or None when the text has a tag that the ids have not."""
+    tokens, sampled_text = completion.tokens, completion.text[len(prefill) :]
+    for tag, token in ((THINK_OPEN, opening), (THINK_CLOSE, closing)):
+        if sampled_text.count(tag) != tokens.count(token):
+            return None
+    start = 0 if THINK_OPEN in prefill else tokens.index(opening) + 1
+    if closing in tokens[start:]:
+        return tokens.index(closing, start) - start
+    ended = completion.finish == "stop" and tokens[-1] in special
+    return len(tokens) - start - ended
