@@ -1,6 +1,7 @@
 """Batches, micro-batches, schedules and the order of the data."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -102,9 +103,14 @@ def test_a_step_may_span_epochs_when_problems_are_few():
     assert sorted(draw(2, 0, 0, 5)[:4]) == [0, 0, 1, 1]
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=50), st.integers(1, 200), st.integers(0, 3))
-def test_every_epoch_puts_each_document_into_one_batch(lengths, tokens_per_batch, epoch):
-    batches = TokenBatches(lengths, tokens_per_batch, seed=1)
+@given(
+    st.lists(st.integers(1, 50), min_size=1, max_size=50),
+    st.integers(1, 200),
+    st.integers(0, 3),
+    st.integers(1, 6),
+)
+def test_every_epoch_puts_each_document_into_one_batch(lengths, tokens_per_batch, epoch, window):
+    batches = TokenBatches(lengths, tokens_per_batch, 1, window)
     first = epoch * batches.per_epoch
     found = [batches(step) for step in range(first, first + batches.per_epoch)]
     assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
@@ -117,6 +123,33 @@ def test_batches_hold_about_the_wanted_tokens():
     sizes = [sum(lengths[index] for index in batches(step)) for step in range(batches.per_epoch)]
     assert batches.per_epoch == round(sum(lengths) / 520)
     assert max(sizes) - min(sizes) <= 2 * 16
+
+
+def test_a_length_window_gives_batches_of_equal_tokens_and_similar_lengths_in_mixed_order():
+    lengths = [5 + index * 37 % 100 for index in range(1000)]
+    plain, sorted_ones = TokenBatches(lengths, 500, 1), TokenBatches(lengths, 500, 1, 20)
+
+    def of_epoch(batches):
+        return [[lengths[index] for index in batches(step)] for step in range(batches.per_epoch)]
+
+    def padding(epoch):
+        return 1 - sum(lengths) / sum(max(batch) * len(batch) for batch in epoch)
+
+    assert padding(of_epoch(plain)) > 0.3
+    assert padding(of_epoch(sorted_ones)) < 0.15
+    sizes = [sum(batch) for batch in of_epoch(sorted_ones)]
+    assert max(sizes) - min(sizes) <= 2 * max(lengths)
+    longest = [max(batch) for batch in of_epoch(sorted_ones)]
+    rises = sum(a < b for a, b in pairwise(longest))
+    assert 0.3 < rises / len(longest) < 0.7  # neither short before long nor the other way
+
+
+def test_batches_of_a_length_window_depend_on_seed_and_step_alone():
+    lengths = [5 + index * 37 % 100 for index in range(300)]
+    batches, again = TokenBatches(lengths, 500, 1, 8), TokenBatches(lengths, 500, 1, 8)
+    in_order = [batches(step) for step in range(2 * batches.per_epoch)]
+    assert [again(step) for step in reversed(range(2 * again.per_epoch))] == in_order[::-1]
+    assert TokenBatches(lengths, 500, 2, 8)(0) != in_order[0]
 
 
 def test_the_fingerprint_tells_data_apart_also_by_its_boundaries():

@@ -1,6 +1,7 @@
 """The learner: exact accumulation, statistics, non-finite updates, precision."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -144,6 +145,14 @@ def test_the_gap_to_the_sampler_is_its_mean_and_largest_distance():
     assert stats["logprob_gap/mean"] == pytest.approx(0.25 + 1 / batch.num_tokens)
 
 
+def test_the_gap_of_a_later_minibatch_is_that_of_the_policy_that_sampled():
+    batch, model = ragged_batch(), tiny_model(torch.float32)
+    own = learner_of(model).logprobs(batch)
+    batch = replace(batch, sampler_logprobs_BT=own + 0.25 * batch.loss_mask_BT)
+    stats = update_policy(learner_of(model), batch, _rl(3), None, seed=5)
+    assert stats["logprob_gap/max"] == pytest.approx(0.25, abs=1e-4)
+
+
 def test_training_lowers_the_loss_and_reports_plain_floats():
     learner, batch = learner_of(tiny_model(torch.float32), total_updates=30), ragged_batch()
     history = [learner.update(batch, supervised_loss) for _ in range(30)]
@@ -262,6 +271,19 @@ def test_rows_without_advantage_are_measured_and_change_no_gradient():
     assert less_stats["logprob_gap/mean"] == pytest.approx(full_stats["logprob_gap/mean"], rel=1e-6)
 
 
+def test_a_batch_without_any_advantage_moves_nothing_not_even_by_momentum():
+    model, batch = tiny_model(torch.float32), ragged_batch()
+    learner = learner_of(model)
+    update_policy(learner, batch, _rl(1), None, seed=0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    idle = replace(batch, advantages_BT=torch.zeros_like(batch.advantages_BT))
+    stats = update_policy(learner, idle, _rl(1), None, seed=1)
+    assert (stats["grad_norm"], stats["skipped"], learner.updates) == (0.0, 0.0, 2)
+    assert stats["entropy"] > 0
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
 def test_the_kl_is_zero_against_a_fresh_reference_and_positive_once_the_policy_has_moved():
     model = tiny_model(torch.float32)
     learner, reference = learner_of(model), frozen_copy(model)
@@ -285,3 +307,25 @@ def test_greedy_sampling_is_refused_for_reinforcement_learning():
 
     with pytest.raises(ValueError, match=r"sampling\.temperature is 0"):
         RLSettings(sampling=SamplingParams(temperature=0.0))
+
+
+@pytest.mark.parametrize("filtered", [{"top_p": 0.9}, {"top_k": 50}])
+def test_filtered_sampling_is_refused_for_reinforcement_learning(filtered):
+    from r1kit.rollouts.protocol import SamplingParams
+
+    with pytest.raises(ValueError, match=r"sampling\.top_p and sampling\.top_k: .* use top_p 1\.0"):
+        RLSettings(sampling=SamplingParams(**filtered))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_decoder_gives_the_same_gradients_and_leaves_the_model_plain():
+    batch = ragged_batch()
+    plain, plain_stats = gradients(tiny_model(torch.float32), MANY_PARTS, batch, supervised_loss)
+    model = tiny_model(torch.float32)
+    compiled, stats = gradients(model, MANY_PARTS, batch, supervised_loss, compile=True)
+    for name, gradient in plain.items():
+        torch.testing.assert_close(compiled[name], gradient, rtol=1e-4, atol=1e-6)
+    assert stats["loss"] == pytest.approx(plain_stats["loss"], rel=1e-5)
+    assert list(model.state_dict()) == list(tiny_model().state_dict())
+    assert "forward" not in vars(model.model)

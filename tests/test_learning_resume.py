@@ -28,6 +28,7 @@ from r1kit.learning.settings import (
     SFTSettings,
 )
 from r1kit.learning.sft_loop import mean_loss, train_supervised
+from r1kit.models.precision import convert_parameters
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.tracking.metrics import RunLog
@@ -257,22 +258,24 @@ SFT = SFTSettings(
 DOCUMENTS = [EncodedDocument([3 + (n + k) % 10 for k in range(4 + n % 5)], 1) for n in range(40)]
 
 
-def run_sft(folder, stop=None):
+def run_sft(folder, stop=None, settings=SFT):
     model = make_model(make_tokenizer())
     with RunLog(folder) as log:
         summary = train_supervised(
-            model, DOCUMENTS, SFT, seed=3, workdir=folder / "checkpoints", log=log,
+            model, DOCUMENTS, settings, seed=3, workdir=folder / "checkpoints", log=log,
             progress=Progress(quiet=True), stop=stop or StopFlag(),
         )  # fmt: skip
     return model, summary
 
 
-def test_supervised_training_learns_and_an_interruption_changes_nothing(tmp_path):
+@pytest.mark.parametrize("window", [1, 3])
+def test_supervised_training_learns_and_an_interruption_changes_nothing(tmp_path, window):
+    settings = SFT.model_copy(update={"length_window": window})
     untrained = mean_loss(make_model(make_tokenizer()), DOCUMENTS, SFT.batch)
-    whole, summary = run_sft(tmp_path / "whole")
+    whole, summary = run_sft(tmp_path / "whole", settings=settings)
     with pytest.raises(Interrupted, match="stopped after step 5 of 11"):
-        run_sft(tmp_path / "parts", StopAtLook(5))
-    parts, parts_summary = run_sft(tmp_path / "parts")
+        run_sft(tmp_path / "parts", StopAtLook(5), settings)
+    parts, parts_summary = run_sft(tmp_path / "parts", settings=settings)
     assert mean_loss(whole, DOCUMENTS, SFT.batch) < 0.7 * untrained
     assert summary == parts_summary
     for name, tensor in model_tensors(parts).items():
@@ -280,6 +283,19 @@ def test_supervised_training_learns_and_an_interruption_changes_nothing(tmp_path
     metrics = [(tmp_path / run / "metrics.jsonl").read_bytes() for run in ("parts", "whole")]
     assert metrics[0] == metrics[1]
     assert len(metrics[0].splitlines()) == 4  # steps 3, 6, 9 and 11
+
+
+def test_measuring_a_loss_keeps_the_number_format_and_the_rotary_frequencies():
+    model = make_model(make_tokenizer())
+    wide = mean_loss(model, DOCUMENTS, SFT.batch)
+    frequencies = model.model.rotary_emb.inv_freq.clone()
+    convert_parameters(model, torch.bfloat16)
+    before = {name: tensor.clone() for name, tensor in model_tensors(model).items()}
+    assert mean_loss(model, DOCUMENTS, SFT.batch) == pytest.approx(wide, abs=0.02)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert torch.equal(model.model.rotary_emb.inv_freq, frequencies)
+    for name, tensor in model_tensors(model).items():
+        assert torch.equal(tensor, before[name]), name
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import random
 import numpy as np
 import pytest
 
+from r1kit.learning.credit import assign_credit
+from r1kit.learning.rollout_stats import rollout_metrics
 from r1kit.stages.metrics import (
     clustered_interval,
     consensus,
@@ -130,6 +132,38 @@ def test_tag_spelled_in_pieces_is_counted_from_the_text():
     pieces = Completion((7,), (55, 1000, 1001, 56, 1002), (), (), "<think> a b </think> c", "length", 0)
     groups = [group(Rollout(pieces, Verdict(Outcome.WRONG), None))]
     assert evaluate_groups(groups, WordTokenizer())["thinking_tokens"] == 2
+
+
+def test_tag_spelled_in_pieces_before_a_whole_one_is_counted_from_the_text():
+    text = "<think> a b <think> c </think> d"
+    pieces = Completion((7,), (55, 56, 57, 1000, 1001, 1, 1002, 2, 1003), (), (), text, "length", 0)
+    groups = [group(Rollout(pieces, Verdict(Outcome.WRONG), None))]
+    assert evaluate_groups(groups, WordTokenizer())["thinking_tokens"] == 4  # a b <think> c
+
+
+def test_any_end_token_is_left_out_of_unclosed_thinking_and_only_at_its_end():
+    tokenizer = WordTokenizer()
+    tokenizer.all_special_ids = (EOS, 9)
+    ended = Completion((7,), (1, 50, 51, 9), (), (), "<think> a b", "stop", 0)
+    cut = Completion((7,), (1, 50, 51, 52), (), (), "<think> a b c", "length", 0)
+    groups = [group(*(Rollout(c, Verdict(Outcome.NO_ANSWER), None) for c in (ended, cut)))]
+    assert evaluate_groups(groups, tokenizer)["thinking_tokens"] == (2 + 3) / 2
+
+
+def test_training_and_evaluation_report_the_same_numbers():
+    tokenizer = WordTokenizer()
+    groups = [
+        group(rollout("<think> so three </think> <answer> 3 </answer>", Outcome.CORRECT, "3"), rollout("3")),
+        group(rollout("<think> 我们 look", finish="length"), rollout("<think> " + "a b c " * 40), name="q"),
+    ]
+    evaluated = evaluate_groups(groups, tokenizer)
+    trained = rollout_metrics(groups, assign_credit(groups, "grpo"), tokenizer)
+    assert trained["accuracy"] == evaluated["pass@1"]["mean"]
+    for name in (
+        "format_rate", "thinking_tokens", "response_tokens", "truncation_rate", "repetition_rate",
+        "language_consistency",
+    ):  # fmt: skip
+        assert trained[name] == pytest.approx(evaluated[name]), name
 
 
 def test_completion_in_a_loop_is_repetitive_and_a_search_is_not():

@@ -218,7 +218,7 @@ def test_sliding_window_is_exact_within_the_window_and_refused_beyond_it() -> No
     (group,) = sampler.sample([prompt], 1, GREEDY, [0])
     assert group[0].tokens == generated(model, prompt, 12)[: len(group[0].tokens)]
     assert len(prompt.tokens) + len(group[0].tokens) <= 20
-    with pytest.raises(ModelError, match="between 1 and 19"):
+    with pytest.raises(ModelError, match="at least 1 and at most 19"):
         sampler.sample(prompts(25), 1, GREEDY, [0])
 
 
@@ -281,3 +281,12 @@ def test_stream_yields_the_text_of_sample_zero() -> None:
     assert completion.tokens == expected.tokens
     assert pieces[0] == "<think>"
     assert len(pieces) > 3
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_not_finite_are_one_line(temperature: float) -> None:
+    model = make_model("llama")
+    model.lm_head.weight.data[5] = float("nan")
+    params = SamplingParams(max_new_tokens=4, temperature=temperature)
+    with pytest.raises(ModelError, match="logits are not finite numbers"):
+        LocalSampler(model, make_tokenizer()).sample([prompts(6)[0]], 2, params, [0])

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tiny_models import checkpoint
 
 from r1kit import cli
@@ -216,6 +218,7 @@ def test_pretraining_makes_a_base_that_the_pipeline_can_use(tmp_path: Path) -> N
         "stages:\n  micro:\n    kind: pretrain\n    mixture: {countdown: 0.7, facts: 0.3}\n"
         "    documents: 40\n    held_out: 8\n    tokenizer_documents: 40\n    vocab_size: 512\n"
         "    model: {layers: 1, width: 32, heads: 2, kv_heads: 1, head_width: 16, feed_forward: 32}\n"
+        "    stored_as: bfloat16\n"
         "    training: {steps: 4, tokens_per_batch: 512, log_every: 1, save_every: 2}\n"
         "    probe: {tasks: [countdown], problems: 2, samples: 2, max_new_tokens: 8}\n"
         "  r1_zero:\n    kind: rl\n    from: micro\n    tasks: [countdown]\n    template: chat\n"
@@ -228,5 +231,10 @@ def test_pretraining_makes_a_base_that_the_pipeline_can_use(tmp_path: Path) -> N
     made = json.loads((out / "stages/micro/model/provenance.json").read_text())
     assert made["summary"]["held_out_loss"] > 0
     assert made["summary"]["updates"] == 4
+    stored = load_file(out / "stages/micro/model/model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.bfloat16}
+    assert (
+        json.loads((out / "stages/micro/model/tokenizer_config.json").read_text())["model_max_length"] == 2048
+    )
     assert set(made["summary"]["quality"]) >= {"steps_right", "verdicts_right", "thinking_pays"}
     assert len(rows(out / "stages/micro/metrics.jsonl")) == 4

@@ -121,10 +121,11 @@ class LocalSampler:
         if self._context is not None:
             room = min(room, self._context - len(prompt.tokens))
         if room < 1 or not prompt.tokens:
-            most = (
-                "" if self._context is None else f", at most {self._context - 1} so that a response has room"
+            most = "" if self._context is None else f" and at most {self._context - 1}"
+            raise ModelError(
+                f"prompt of {len(prompt.tokens)} tokens: the model needs at least 1{most}, "
+                "so that a response has room"
             )
-            raise ModelError(f"prompt of {len(prompt.tokens)} tokens: the model needs at least 1{most}")
         return Job(index, prompt.tokens, seed, room)
 
     def _engine(self, jobs: Sequence[Job], params: SamplingParams) -> Engine:

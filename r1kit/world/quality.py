@@ -36,7 +36,7 @@ class Tally:
 
 
 def steps(text: str) -> Tally:
-    """How many of the spelled operations `a op b=c` are computed right; links of longer chains do not count."""
+    """How many of the spelled operations `a op b=c` are computed right; longer chains do not count."""
     found = STEP.findall(text)
     right = sum(
         int(value) == {"+": int(a) + int(b), "-": int(a) - int(b), "*": int(a) * int(b)}[operator]
@@ -58,8 +58,9 @@ def verdicts(text: str, target: int) -> Tally:
 def probe(groups: Sequence[RolloutGroup]) -> dict[str, float]:
     """The base's figures on Countdown rollouts (see `REQUIREMENTS` for what a shippable base must reach).
 
-    `correct_direct`, `correct_short` (1-2 attempts) and `correct_long` are shares of correct answers among the
-    strictly formatted responses with so many attempts; `thinking_pays` is correct_thinking / correct_direct.
+    `correct_direct`, `correct_short` (1-2 attempts) and `correct_long` are shares of correct answers among
+    the strictly formatted responses with so many attempts; `thinking_pays` is
+    correct_thinking / correct_direct.
     """
     step_tally, verdict_tally = Tally(), Tally()
     by_length = {"direct": Tally(), "short": Tally(), "long": Tally()}

@@ -1,4 +1,4 @@
-"""The micro world's tokenizer: a small byte-level BPE with single digits, saved as an ordinary fast tokenizer."""
+"""The micro world's tokenizer: a byte-level BPE with single digits, saved as an ordinary fast tokenizer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}" + ASSISTANT + "{%- endif -%}"
 )
 
-# One token a digit and an operator; words keep the space before them; Han characters never merge with Latin ones.
+# One token a digit and an operator; words keep the space before them; Han never merges with Latin.
 PIECES = r"\p{N}|[-+*/=()]| ?[A-Za-z]+|\p{Han}+|[^\p{L}\p{N}\-+*/=()]+|\p{L}+"
 
 
