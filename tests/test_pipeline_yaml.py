@@ -57,9 +57,43 @@ def test_unsafe_or_broken_text_is_one_line(text: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_alias_bomb_is_bounded() -> None:
+def test_alias_bomb_is_refused() -> None:
     lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]"] + [
         f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)
     ]
-    parsed = parse_yaml("\n".join(lines), "x.yaml")
-    assert parsed["a8"][0] is parsed["a7"]
+    with pytest.raises(
+        RecipeError, match=r"^x\.yaml: more than 100000 values, every use of an alias counted$"
+    ):
+        parse_yaml("\n".join(lines), "x.yaml")
+    with pytest.raises(RecipeError, match="more than 100000 values"):
+        parse_yaml(f"a: &a [{','.join(['*a'] * 50_000)}]", "x.yaml")
+
+
+def test_small_alias_is_allowed() -> None:
+    assert parse_yaml("a: &a {b: 1}\nc: *a", "x.yaml") == {"a": {"b": 1}, "c": {"b": 1}}
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: *a}", "a: " + "[" * 80 + "]" * 80])
+def test_endless_or_deep_data_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match=r"^x\.yaml: nested deeper than 64$"):
+        parse_yaml(text, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!int abc",
+        "!!float x",
+        "!!bool x",
+        "!!int [1]",
+        "!!timestamp x",
+        "!!timestamp 2001-01-01",
+        "!!binary aGVsbG8=",
+        "!!set {a, b}",
+        "!!omap [a: 1]",
+        "!!pairs [a: 1]",
+    ],
+)
+def test_tag_outside_the_core_schema_or_on_a_wrong_value_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match=r"^x\.yaml: line 1: "):
+        parse_yaml(f"a: {text}", "x.yaml")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RecipeError, suggestion
-from r1kit.pipeline.yaml_text import parse_yaml
+from r1kit.pipeline.yaml_text import MAX_DEPTH, parse_yaml
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 COMMAND_LINE = "command line"
@@ -102,6 +102,8 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     """`(["stages", "r1_zero", "steps"], 10)` of `stages.r1_zero.steps=10`; the value is read as YAML."""
     key, equals, value = text.partition("=")
     keys = key.strip().split(".")
+    if len(keys) > MAX_DEPTH:
+        raise RecipeError(f"{COMMAND_LINE}: {key.strip()[:40]}…: nested deeper than {MAX_DEPTH}")
     if not equals or not all(keys):
         raise RecipeError(
             f"{COMMAND_LINE}: {text!r} is not of the form key=value, e.g. stages.r1_zero.steps=10"

@@ -9,25 +9,36 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from r1kit.errors import RecipeError
 
 MAX_CHARACTERS = 1_000_000
+MAX_DEPTH = 64
+MAX_VALUES = 100_000
+"""Values of one recipe, every use of an alias counted: a few aliases can stand for endless data."""
+
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _INT = re.compile(r"^[-+]?[0-9]+$")
 _FLOAT = re.compile(
     r"^[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$|^\.nan$"
 )
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_KEPT_TAGS = (
+    *(f"tag:yaml.org,2002:{name}" for name in ("null", "seq", "map", "str")),
+    None,
+)  # None: all others
 
 
 class _RecipeLoader(yaml.SafeLoader):
-    """SafeLoader with the YAML 1.2 core schema; keys must be text and may not repeat."""
+    """SafeLoader with the YAML 1.2 core schema and no other tag; keys must be text and may not repeat."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's name
+    yaml_constructors: ClassVar[dict[Any, Any]] = {
+        tag: yaml.SafeLoader.yaml_constructors[tag] for tag in _KEPT_TAGS
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A dict of the node, refusing a key that is not text or stands twice in one mapping."""
@@ -44,8 +55,12 @@ class _RecipeLoader(yaml.SafeLoader):
         return mapping
 
 
+def _construct_bool(loader: _RecipeLoader, node: yaml.ScalarNode) -> bool:
+    return _scalar(node, _BOOL, "true or false").lower() == "true"
+
+
 def _construct_int(loader: _RecipeLoader, node: yaml.ScalarNode) -> int:
-    text = str(node.value)
+    text = _scalar(node, _INT, "an integer")
     if len(text) > 40:
         raise yaml.constructor.ConstructorError(
             None, None, f"line {node.start_mark.line + 1}: a number of {len(text)} digits"
@@ -54,8 +69,17 @@ def _construct_int(loader: _RecipeLoader, node: yaml.ScalarNode) -> int:
 
 
 def _construct_float(loader: _RecipeLoader, node: yaml.ScalarNode) -> float:
-    text = str(node.value).lower()
+    text = _scalar(node, _FLOAT, "a number").lower()
     return math.nan if text == ".nan" else float(text.replace(".inf", "inf"))
+
+
+def _scalar(node: yaml.Node, pattern: re.Pattern[str], wanted: str) -> str:
+    """The node's text, which an explicit tag such as `!!int` may have put on anything."""
+    if not isinstance(node, yaml.ScalarNode) or not pattern.match(node.value):
+        raise yaml.constructor.ConstructorError(
+            None, None, f"line {node.start_mark.line + 1}: tagged as {wanted}, and is none"
+        )
+    return str(node.value)
 
 
 # Order matters: the first pattern that matches gives the type, and `12` matches both numbers.
@@ -66,6 +90,7 @@ for _tag, _pattern, _first in (
     ("null", _NULL, ["~", "n", "N", ""]),
 ):
     _RecipeLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, list(_first))
+_RecipeLoader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
 _RecipeLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _RecipeLoader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
@@ -75,7 +100,7 @@ def parse_yaml(text: str, source: str) -> Any:
     if len(text) > MAX_CHARACTERS:
         raise RecipeError(f"{source}: {len(text)} characters; a recipe has at most {MAX_CHARACTERS}")
     try:
-        return yaml.load(text, Loader=_RecipeLoader)
+        data = yaml.load(text, Loader=_RecipeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}: " if mark else ""
@@ -83,3 +108,21 @@ def parse_yaml(text: str, source: str) -> Any:
     except (yaml.YAMLError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         raise RecipeError(f"{source}: {reason}") from None
+    if fault := _too_much(data):
+        raise RecipeError(f"{source}: {fault}")
+    return data
+
+
+def _too_much(data: Any) -> str:
+    """Why plain data is more than a recipe can be, or ""; ends on data that contain themselves, too."""
+    waiting, count = [(data, 1)], 1
+    while waiting:
+        value, depth = waiting.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        count += len(inner)
+        if count > MAX_VALUES:
+            return f"more than {MAX_VALUES} values, every use of an alias counted"
+        if depth > MAX_DEPTH:
+            return f"nested deeper than {MAX_DEPTH}"
+        waiting += [(item, depth + 1) for item in inner]
+    return ""
