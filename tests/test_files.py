@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from r1kit.errors import CheckpointError, RunFolderError
 from r1kit.files import (
     JsonlLog,
+    damaged_files,
     disk,
     dump_json,
     hash_file,
@@ -268,3 +269,14 @@ def test_unfinished_long_last_line_is_dropped_on_open_and_by_readers(tmp_path: P
     assert list(read_jsonl(path)) == [{"step": 1}]
     assert JsonlLog(path).offset == 12
     assert path.read_bytes() == b'{"step": 1}\n'
+
+
+def test_damaged_files_leaves_strangers_and_other_manifests_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    publish_folder(lambda path: (path / "a").write_text("1") and None, folder)
+    (folder / "added").write_text("by a user")
+    assert damaged_files(folder) == []
+    (folder / "a").write_text("2")
+    assert damaged_files(folder) == [f"{folder / 'a'}: content differs from its hash in the manifest"]
+    (folder / "manifest.json").write_text('{"files": "another program\'s"}')
+    assert damaged_files(folder) == []

@@ -298,3 +298,12 @@ def test_large_files_are_hashed_in_samples(tmp_path: Path, monkeypatch: pytest.M
     first = fingerprints.model_fingerprint(str(tmp_path))
     file.write_bytes(bytes(999) + b"\x01")
     assert fingerprints.model_fingerprint(str(tmp_path)) != first
+
+
+@pytest.mark.parametrize("name", ["run.json", "stages/one/stage.json"])
+def test_record_without_its_fields_is_one_line(recipe_file: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    go(recipe_file, out)
+    (out / name).write_text("{}")
+    with pytest.raises(RunFolderError, match=rf"{name}: damaged, field '\w+' is missing or wrong"):
+        go(recipe_file, out)

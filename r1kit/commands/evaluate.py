@@ -7,8 +7,9 @@ from typing import Any
 
 from r1kit.commands.console import command_console
 from r1kit.commands.tables import percent, stage_table
-from r1kit.errors import UnknownNameError
+from r1kit.errors import UnknownNameError, UserError
 from r1kit.files import dump_json, write_atomic
+from r1kit.pipeline.base import checked_model
 from r1kit.pipeline.config import make_recipe_task
 from r1kit.pipeline.explain import validate
 from r1kit.pipeline.machine import choose_device
@@ -25,14 +26,15 @@ from r1kit.tracking.stop import StopFlag
 def evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate, print a table or JSON, and write the metrics if asked."""
     settings = _settings(arguments)
+    if arguments.out and arguments.out.is_dir():
+        raise UserError(f"--out {arguments.out}: is a folder; name a JSON file")
     task = _task(arguments)
     task.problems("test")  # a wrong data file is told before a model is loaded
-    from r1kit.models.load import resolve_base
     from r1kit.stages.evaluation import evaluate_model
 
     with StopFlag() as stop:
         found = evaluate_model(
-            ModelSource(str(resolve_base(arguments.model))),
+            ModelSource(checked_model(arguments.model)),
             {arguments.task: task},
             settings,
             name=arguments.model,
@@ -42,12 +44,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
             stop=stop,
         )
     record: dict[str, Any] = {arguments.model: found.tasks}
-    if arguments.out:
-        write_atomic(arguments.out, dump_json({"stages": record}, indent=2) + "\n")
+    text = dump_json({"stages": record}, indent=2)
     if arguments.json:
-        print(dump_json({"stages": record}, indent=2))
+        print(text)
     else:
         _print(record, found.tasks[arguments.task])
+    if arguments.out:  # last: the metrics have been told even when the file cannot be written
+        write_atomic(arguments.out, text + "\n")
     return 0
 
 

@@ -16,11 +16,16 @@ def show(arguments: argparse.Namespace) -> int:
 
 def chat(arguments: argparse.Namespace) -> int:
     """Talk to a model."""
+    from r1kit.errors import UnknownNameError
+    from r1kit.pipeline.base import checked_model
     from r1kit.pipeline.machine import choose_device
     from r1kit.report.chat import chat as talk
+    from r1kit.text.templates import TEMPLATES
 
+    if arguments.template not in TEMPLATES:
+        raise UnknownNameError("template", arguments.template, TEMPLATES, "--template")
     talk(
-        arguments.model,
+        checked_model(arguments.model),
         template=arguments.template,
         max_new_tokens=arguments.max_new_tokens,
         temperature=arguments.temperature,

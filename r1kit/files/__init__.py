@@ -9,6 +9,7 @@ by `verify_folder`. Every operation goes through `disk.current`, which a test re
 from r1kit.files.disk import require_space
 from r1kit.files.durable import (
     MANIFEST,
+    damaged_files,
     dump_json,
     finite_or_none,
     hash_file,
@@ -26,6 +27,7 @@ __all__ = [
     "LOCK",
     "MANIFEST",
     "JsonlLog",
+    "damaged_files",
     "dump_json",
     "finite_or_none",
     "hash_file",

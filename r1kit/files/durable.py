@@ -134,22 +134,46 @@ def verify_folder(path: Path) -> list[str]:
     """What is wrong with a published folder, one line per fault that names the file; [] when it is whole."""
     manifest = path / MANIFEST
     try:
-        entries = json.loads(manifest.read_bytes())["files"]
-        expected = {str(name): (int(entry["bytes"]), str(entry["xxh3"])) for name, entry in entries.items()}
+        expected = _expected(manifest)
     except FileNotFoundError:
         return [f"{manifest}: missing"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except _UNREADABLE:
         return [f"{manifest}: damaged, it cannot be read as a manifest"]
-    found = set(_members(path))
-    problems = [f"{path / name}: missing" for name in sorted(expected.keys() - found)]
-    problems += [f"{path / name}: not in the manifest" for name in sorted(found - expected.keys())]
+    strangers = sorted(set(_members(path)) - expected.keys())
+    return _faults(path, expected) + [f"{path / name}: not in the manifest" for name in strangers]
+
+
+def damaged_files(path: Path) -> list[str]:
+    """As `verify_folder`, of the listed files alone; [] for a folder without a manifest of this kind.
+
+    For folders that people may add to, or that another program has made.
+    """
+    try:
+        return _faults(path, _expected(path / MANIFEST))
+    except (OSError, *_UNREADABLE):
+        return []
+
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def _expected(manifest: Path) -> dict[str, tuple[int, str]]:
+    """File -> size and hash."""
+    entries = json.loads(manifest.read_bytes())["files"]
+    return {str(name): (int(entry["bytes"]), str(entry["xxh3"])) for name, entry in entries.items()}
+
+
+def _faults(folder: Path, expected: dict[str, tuple[int, str]]) -> list[str]:
+    """One line for each listed file that is missing or has other content."""
+    found = set(_members(folder))
+    problems = [f"{folder / name}: missing" for name in sorted(expected.keys() - found)]
     for name in sorted(found & expected.keys()):
         size, digest = expected[name]
-        actual = (path / name).stat().st_size
+        actual = (folder / name).stat().st_size
         if actual != size:
-            problems.append(f"{path / name}: {actual} bytes, expected {size}")
-        elif hash_file(path / name) != digest:
-            problems.append(f"{path / name}: content differs from its hash in the manifest")
+            problems.append(f"{folder / name}: {actual} bytes, expected {size}")
+        elif hash_file(folder / name) != digest:
+            problems.append(f"{folder / name}: content differs from its hash in the manifest")
     return problems
 
 

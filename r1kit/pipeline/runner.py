@@ -9,6 +9,7 @@ from typing import Any
 
 from r1kit.errors import RunFolderError
 from r1kit.files import lock, require_space
+from r1kit.pipeline.base import checked_model
 from r1kit.pipeline.config import BASE, Recipe
 from r1kit.pipeline.fingerprint import differences, fingerprint, model_fingerprint, without_secrets
 from r1kit.pipeline.machine import choose_device, describe_machine
@@ -157,10 +158,8 @@ class _Run:
 
 
 def _base_model(recipe: Recipe) -> str:
-    from r1kit.models.load import resolve_base
-
     assert recipe.run.base is not None, "checked with the recipe"
-    return str(resolve_base(recipe.run.base))
+    return checked_model(recipe.run.base)
 
 
 def _base_fingerprint(recipe: Recipe) -> str | None:

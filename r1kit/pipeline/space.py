@@ -53,6 +53,8 @@ def _base_parameters(recipe: Recipe) -> int:
     if folder is None or not folder.is_dir():
         return 0
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    config = folder / "config.json"
-    dtype = json.loads(config.read_text(encoding="utf-8")).get("dtype") if config.is_file() else None
+    try:
+        dtype = json.loads((folder / "config.json").read_bytes())["dtype"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        dtype = None  # a damaged config is told when the model is loaded
     return size // _ITEM_BYTES.get(str(dtype), 4)

@@ -63,7 +63,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path}: is a file; choose another folder with --out")
-        manifest = _read(self.path / "run.json")
+        manifest = _read(self.path / "run.json", {"recipe": dict, "stages": list})
         if manifest is None and self.path.exists():
             strangers = sorted(
                 p.name for p in self.path.iterdir() if p.name != LOCK and not p.name.startswith(".run.json")
@@ -81,7 +81,7 @@ class RunFolder:
 
     def stage_record(self, name: str) -> StageRecord | None:
         """What `stage.json` says, or None before the stage was started."""
-        data = _read(self.stage(name) / "stage.json")
+        data = _read(self.stage(name) / "stage.json", {**_IDENTITY, "status": str, "summary": dict})
         if data is None:
             return None
         return StageRecord(
@@ -117,7 +117,7 @@ class RunFolder:
 
     def evaluation(self, name: str) -> dict[str, Any] | None:
         """`{"identity": …, "fingerprint": …, "tasks": {TASK: metrics}}` of one model, or None."""
-        return _read(self.path / "evaluations" / f"{name}.json")
+        return _read(self.path / "evaluations" / f"{name}.json", {**_IDENTITY, "tasks": dict})
 
     def write_evaluation(
         self, name: str, identity: Identity, tasks: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
@@ -145,7 +145,11 @@ def tidy_run(folder: Path) -> None:
             tidy(path)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+_IDENTITY = {"identity": dict, "fingerprint": str}
+
+
+def _read(path: Path, fields: Mapping[str, type]) -> dict[str, Any] | None:
+    """The object in a JSON file with at least `fields`, None without a file. Raises RunFolderError."""
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -156,4 +160,9 @@ def _read(path: Path) -> dict[str, Any] | None:
         ) from None
     if not isinstance(data, dict):
         raise RunFolderError(f"{path}: damaged, it is not a JSON object; choose another folder with --out")
+    for field, kind in fields.items():
+        if not isinstance(data.get(field), kind):
+            raise RunFolderError(
+                f"{path}: damaged, field {field!r} is missing or wrong; choose another folder with --out"
+            )
     return data
