@@ -142,3 +142,19 @@ def test_wrong_arguments_are_one_line(
 ) -> None:
     assert run_score(monkeypatch, [], *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_total_that_overflows_is_an_error_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = json.dumps({"completion": GOOD, **REFERENCE})
+    rewards = ("--reward", "accuracy=1e308,format=1e308")
+    assert run_score(monkeypatch, [line], "--task", "countdown", *rewards) == 0
+    assert rows(capsys.readouterr().out)[0]["verdict"] == "error"
+
+
+def test_error_about_a_row_is_one_line_whatever_the_row_holds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_score(monkeypatch, [json.dumps({"completion": "x", "a\nb": 1})], "--task", "countdown") == 1
+    assert capsys.readouterr().err.count("\n") == 1

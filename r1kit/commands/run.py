@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         with StopFlag() as stop:
             results = run_recipe(recipe, out, options, progress, stop)
     except Interrupted as stopped:
-        again = " ".join(["r1kit run", arguments.recipe, *arguments.overrides, "--out", str(out), "--resume"])
+        words = ["r1kit", "run", arguments.recipe, *arguments.overrides, "--out", str(out), "--resume"]
+        again = shlex.join(words)
         raise Interrupted(f"{stopped}; everything so far is saved, go on with: {again}") from None
     _print_results(console, out, results)
     return 0

@@ -27,6 +27,7 @@ def score(arguments: argparse.Namespace) -> int:
     """Score stdin to stdout; 1 when some line could not be read."""
     scorer = Scorer(parse_rewards(arguments.reward), arguments.task)
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr] # JSON is UTF-8 in every locale
     bad = 0
 
     def report(error: DataError) -> None:
@@ -34,7 +35,7 @@ def score(arguments: argparse.Namespace) -> int:
         bad += 1
         if arguments.strict:
             raise error
-        print("r1kit: error:", printable(str(error)), file=sys.stderr)
+        print("r1kit: error:", " ".join(printable(str(error)).split()), file=sys.stderr)
 
     for result in scorer.results(sys.stdin, report):
         print(dump_json(result))

@@ -59,7 +59,8 @@ class Rubric:
     ) -> Reward | None:
         """The reward, or None when the sample cannot be scored.
 
-        Unscored, which is not zero: the verifier failed (ERROR), or a term raised or gave no finite number.
+        Unscored, which is not zero: the verifier failed (ERROR), a term raised or gave no finite number, or
+        the sum overflows.
         """
         if verdict.outcome is Outcome.ERROR:
             return None
@@ -81,6 +82,9 @@ class Rubric:
                 return None
             raw[entry.name] = float(value)
             total += weight * raw[entry.name]
+        if not math.isfinite(total):
+            _log.warning("the total of the rewards is %s on %s", total, problem.id)
+            return None
         return Reward(total, raw)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
 from r1kit.tracking.terminal import printable
@@ -64,7 +64,7 @@ class Progress:
         if self._rich is not None:
             self._rich.console.print(printable(text), markup=False, highlight=False)
         else:
-            print(printable(text), file=self._stream, flush=True)
+            _print_line(self._stream, printable(text))
 
     @contextmanager
     def _display(self) -> Iterator[Any]:
@@ -127,13 +127,19 @@ class _PlainBar:
         now = self._clock()
         self._printed, self._shown = now, self._done
         parts = [f"{self._name} {self._done}/{self._total}", self._time(now - self._began), self._figures]
-        print(" · ".join(part for part in parts if part), file=self._stream, flush=True)
+        _print_line(self._stream, " · ".join(part for part in parts if part))
 
     def _time(self, elapsed: float) -> str:
         gained = self._done - self._first
         if self._done >= self._total or not gained:
             return f"{duration(elapsed)} elapsed"
         return f"{duration(elapsed / gained * (self._total - self._done))} left"
+
+
+def _print_line(stream: TextIO, text: str) -> None:
+    """Print where someone may read it; a run does not end because its reader has gone (`2>&1 | head`)."""
+    with suppress(OSError):
+        print(text, file=stream, flush=True)
 
 
 def duration(seconds: float) -> str:

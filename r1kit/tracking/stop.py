@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -48,4 +49,5 @@ class StopFlag:
             raise KeyboardInterrupt
         self.request()
         # os.write, because a handler may interrupt a print that holds the stream's lock
-        os.write(2, b"\nstopping after this step, the state will be saved; once more to quit at once\n")
+        with suppress(OSError):  # stderr may be closed or its reader gone; the wish stands all the same
+            os.write(2, b"\nstopping after this step, the state will be saved; once more to quit at once\n")
