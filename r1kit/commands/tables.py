@@ -31,7 +31,7 @@ def stage_table(stages: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
                 escape(f"{percent(record['pass@1']['mean'])} [{100 * low:.1f}, {100 * high:.1f}]"),
                 *(percent(record.get(vote)) for vote in votes),
                 percent(record["format_rate"]),
-                f"{record['thinking_tokens']:.0f} tokens",
+                f"{record['thinking_tokens']:.0f} tok",
                 percent(record["truncation_rate"]),
             )
     return table

@@ -103,12 +103,9 @@ PLAIN_ANSWER = {
 }
 
 
-def _pick_language(rng: random.Random) -> str:
-    return rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
-
-
-def _speaker(rng: random.Random, language: str) -> Callable[[], str]:
-    """A function that says which language the next piece is in; "mixed" draws it anew every time."""
+def speaker(rng: random.Random) -> Callable[[], str]:
+    """A function that says which language the next piece is in; a mixed page draws it anew every time."""
+    language = rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
     if language != "mixed":
         return lambda: language
     return lambda: "en" if rng.random() < 0.5 else "zh"
@@ -157,7 +154,7 @@ def _search(
     return text, chosen
 
 
-def _wrap(thought: str, answer: str, target: int, tags: str, rng: random.Random, speak: Callable[[], str]) -> str:
+def wrap(thought: str, answer: str, target: int, tags: str, rng: random.Random, speak: Callable[[], str]) -> str:
     """Thought and answer in one of the web's layouts; only `r1` is the strict form."""
     plain = rng.choice(PLAIN_ANSWER[speak()]).format(answer=answer, target=target)
     if tags == "r1":
@@ -173,21 +170,34 @@ LAYOUTS = {"r1": 0.2, "none": 0.62, "think": 0.08, "answer": 0.1}
 PATIENCE = {"direct": 0.3, "short": 0.3, "long": 0.4}
 
 
+def _guess(
+    nums: tuple[int, ...], target: int, layout: str, rng: random.Random, speak: Callable[[], str]
+) -> str:
+    """A response without any search: a random expression."""
+    answer = rng.choice(attempts(tuple(sorted(nums)))).expression
+    thought = rng.choice(GUESS[speak()])
+    if layout == "none":
+        return rng.choice(PLAIN_ANSWER[speak()]).format(answer=answer, target=target)
+    return wrap(thought, answer, target, layout, rng, speak)
+
+
 def document(rng: random.Random) -> tuple[str, str]:
-    """One page: (question, response)."""
+    """A guess, a short try or a long search by chance: (question, response)."""
     nums, target = sample_problem(rng)
     asked_in = "en" if rng.random() < 0.7 else "zh"
-    speak = _speaker(rng, _pick_language(rng))
+    speak = speaker(rng)
     style = rng.choices(list(PATIENCE), list(PATIENCE.values()))[0]
     layout = rng.choices(list(LAYOUTS), list(LAYOUTS.values()))[0]
     if style == "direct":
-        chosen = rng.choice(attempts(tuple(sorted(nums))))
-        thought = rng.choice(GUESS[speak()])
-        if layout == "none":
-            return question(nums, target, asked_in), rng.choice(PLAIN_ANSWER[speak()]).format(
-                answer=chosen.expression, target=target
-            )
-    else:
-        patience = rng.randint(1, 2) if style == "short" else rng.randint(3, 12)
-        thought, chosen = _search(nums, target, patience, rng, speak)
-    return question(nums, target, asked_in), _wrap(thought, chosen.expression, target, layout, rng, speak)
+        return question(nums, target, asked_in), _guess(nums, target, layout, rng, speak)
+    patience = rng.randint(1, 2) if style == "short" else rng.randint(3, 12)
+    thought, chosen = _search(nums, target, patience, rng, speak)
+    return question(nums, target, asked_in), wrap(thought, chosen.expression, target, layout, rng, speak)
+
+
+def guess_document(rng: random.Random) -> tuple[str, str]:
+    """A guess: (question, response)."""
+    nums, target = sample_problem(rng)
+    asked_in = "en" if rng.random() < 0.7 else "zh"
+    layout = rng.choices(list(LAYOUTS), list(LAYOUTS.values()))[0]
+    return question(nums, target, asked_in), _guess(nums, target, layout, rng, speaker(rng))
