@@ -1,7 +1,7 @@
-"""Rewrites the README's results from run folders: `python docs/results.py runs/laptop runs/laptop-2 runs/laptop-3`.
+"""Rewrites the README's results from run folders: `python docs/results.py runs/laptop [runs/laptop-2 …]`.
 
-The table and the picture show every run; the transcript is of the first. Nothing in that part of the README is
-written by hand.
+The table and the picture show every run; the transcript is of the first. Nothing in that part of the README
+is written by hand.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ BEGIN, END = "<!-- results: made by docs/results.py -->", "<!-- end of results -
 
 
 def main(folders: list[Path]) -> None:
+    """Write the picture, and the README's part between its two marks."""
     runs = {f"seed {number}": folder for number, folder in enumerate(folders, 1)}
     draw(runs, ROOT / "docs" / "r1_zero.png", title="R1-Zero on two CPU cores")
     table = readme_table({label: folder / "results.json" for label, folder in runs.items()})

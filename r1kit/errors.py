@@ -11,7 +11,7 @@ class UserError(ValueError):
 
 
 class RecipeError(UserError):
-    """A recipe file or a `key=value` override is wrong: names the file, the key and the nearest known name."""
+    """A recipe file or a `key=value` override is wrong: names file, key and the nearest known name."""
 
 
 class DataError(UserError):

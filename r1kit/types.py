@@ -37,7 +37,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`Problem("countdown/3-7-8/29", "countdown", (Message("user", …),), {"nums": [3, 7, 8], "target": 29})`."""
+    """`Problem("countdown/3-7-8/29", "countdown", (Message(…),), {"nums": [3, 7, 8], "target": 29})`."""
 
     id: str  # unique within the task, the same on every machine; split membership follows from it
     task: str  # registered task name

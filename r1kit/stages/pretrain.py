@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,37 +18,40 @@ from r1kit.learning.sft_loop import mean_loss, train_supervised
 from r1kit.models.precision import convert_parameters
 from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
-from r1kit.stages.checkpoint import publish_model
+from r1kit.stages.checkpoint import PROVENANCE, load_source, publish_model
 from r1kit.stages.evaluation import TestDraw, sample_groups
 from r1kit.stages.protocol import StageContext
-from r1kit.stages.settings import ArchitectureSettings, PretrainStageSettings
+from r1kit.stages.settings import ArchitectureSettings, CorpusTrainingSettings, PretrainStageSettings
 from r1kit.types import Artifact, Document
 from r1kit.world.corpus import pages
 from r1kit.world.quality import probe, shortfalls
 from r1kit.world.tokenizer import train_tokenizer
 
 
-class PretrainStage:
-    """Makes the micro world's base model; starts from nothing."""
+class CorpusTraining:
+    """Trains a model on generated pages; the subclasses say which model, and with which tokenizer."""
 
-    def __init__(self, settings: PretrainStageSettings) -> None:
+    story: str  # one sentence for the model card
+
+    def __init__(self, settings: CorpusTrainingSettings) -> None:
         self.settings = settings
 
+    def start(self, context: StageContext, corpus_seed: int) -> tuple[nn.Module, Any]:
+        """The model to train and its tokenizer."""
+        raise NotImplementedError
+
     def run(self, context: StageContext) -> Artifact:
-        """Build tokenizer and model, train on the corpus, publish with the measurements."""
+        """Train on the corpus, publish with the measurements."""
         settings = self.settings
         corpus_seed = derive(context.seed, "corpus")
         total = settings.held_out + settings.documents
         context.progress.say(f"writing {total} documents of the corpus")
-        first = islice(pages(settings.mixture, corpus_seed), settings.tokenizer_documents)
-        tokenizer = train_tokenizer((page.prompt + page.response for page in first), settings.vocab_size)
-        tokenizer.model_max_length = settings.model.max_positions
+        model, tokenizer = self.start(context, corpus_seed)
+        longest: int = model.config.max_position_embeddings  # type: ignore[union-attr,assignment]
         documents = [
-            encode(page, tokenizer, settings.model.max_positions)
-            for page in islice(pages(settings.mixture, corpus_seed), total)
+            encode(page, tokenizer, longest) for page in islice(pages(settings.mixture, corpus_seed), total)
         ]
         held_out, training = documents[: settings.held_out], documents[settings.held_out :]
-        model = new_model(settings.model, tokenizer, derive(context.seed, "weights")).to(context.device)
         trained = train_supervised(
             model,
             training,
@@ -66,11 +71,11 @@ class PretrainStage:
             "held_out_loss": mean_loss(model, held_out, settings.training.batch),
             "quality": self.probe(model, tokenizer, context),
         }
-        made = {"kind": "pretrain", "settings": settings.model_dump(mode="json"), "seed": context.seed}
-        story = (
-            "A small base model, pretrained on a generated corpus of questions and answers of mixed quality."
-        )
-        publish_model(context, model, tokenizer, {**made, "summary": summary}, story)
+        made = {"settings": settings.model_dump(mode="json"), "seed": context.seed, "summary": summary}
+        start = context.inputs.get("model")
+        if start is not None and (Path(start.place) / PROVENANCE).is_file():
+            made["start"] = json.loads((Path(start.place) / PROVENANCE).read_text(encoding="utf-8"))
+        publish_model(context, model, tokenizer, made, self.story)
         return Artifact("model", context.output, context.fingerprint, summary)
 
     def probe(self, model: nn.Module, tokenizer: Any, context: StageContext) -> dict[str, float]:
@@ -88,6 +93,34 @@ class PretrainStage:
         for shortfall in shortfalls(figures):
             context.progress.say(f"{context.name}: {shortfall}")
         return figures
+
+
+class PretrainStage(CorpusTraining):
+    """Makes the micro world's base model; starts from nothing."""
+
+    settings: PretrainStageSettings
+    story = "A small base model, pretrained on a generated corpus of questions and answers of mixed quality."
+
+    def start(self, context: StageContext, corpus_seed: int) -> tuple[nn.Module, Any]:
+        """A random model and a tokenizer trained on the first pages of the corpus."""
+        settings = self.settings
+        first = islice(pages(settings.mixture, corpus_seed), settings.tokenizer_documents)
+        tokenizer = train_tokenizer((page.prompt + page.response for page in first), settings.vocab_size)
+        tokenizer.model_max_length = settings.model.max_positions
+        model = new_model(settings.model, tokenizer, derive(context.seed, "weights"))
+        return model.to(context.device), tokenizer
+
+
+class ContinuedPretrainStage(CorpusTraining):
+    """Trains a base model further, on another mixture of pages."""
+
+    story = (
+        "A base model, pretrained further on a generated corpus of questions and answers of mixed quality."
+    )
+
+    def start(self, context: StageContext, corpus_seed: int) -> tuple[nn.Module, Any]:
+        """The model that the stage starts from."""
+        return load_source(context.inputs["model"], torch.float32, context.device)
 
 
 def encode(document: Document, tokenizer: Any, longest: int) -> EncodedDocument:

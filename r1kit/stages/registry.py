@@ -8,7 +8,7 @@ from typing import Any
 
 from r1kit.settings import Settings
 from r1kit.stages.protocol import Stage
-from r1kit.stages.settings import PretrainStageSettings, RLStageSettings
+from r1kit.stages.settings import CorpusTrainingSettings, PretrainStageSettings, RLStageSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,17 @@ def _pretrain(settings: PretrainStageSettings) -> Stage:
     return PretrainStage(settings)
 
 
-def _probe_tasks(settings: PretrainStageSettings) -> tuple[str, ...]:
+def _continued(settings: CorpusTrainingSettings) -> Stage:
+    from r1kit.stages.pretrain import ContinuedPretrainStage
+
+    return ContinuedPretrainStage(settings)
+
+
+def _probe_tasks(settings: CorpusTrainingSettings) -> tuple[str, ...]:
     return settings.probe.tasks if settings.probe else ()
 
 
-def _probe_templates(settings: PretrainStageSettings) -> tuple[str, ...]:
+def _probe_templates(settings: CorpusTrainingSettings) -> tuple[str, ...]:
     return (settings.probe.template,) if settings.probe else ()
 
 
@@ -51,6 +57,14 @@ STAGE_KINDS: dict[str, StageKind] = {
         settings=PretrainStageSettings,
         build=_pretrain,
         needs_model=False,
+        tasks=_probe_tasks,
+        templates=_probe_templates,
+        code=(*_COMMON, *_SAMPLING, "world", "stages/pretrain.py"),
+    ),
+    "continued_pretrain": StageKind(
+        settings=CorpusTrainingSettings,
+        build=_continued,
+        needs_model=True,
         tasks=_probe_tasks,
         templates=_probe_templates,
         code=(*_COMMON, *_SAMPLING, "world", "stages/pretrain.py"),

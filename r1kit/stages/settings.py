@@ -81,8 +81,8 @@ class ArchitectureSettings(Settings):
     """Whether input embedding and output head are one matrix."""
 
 
-class PretrainStageSettings(Settings):
-    """A new base model: corpus, tokenizer, architecture, training."""
+class CorpusTrainingSettings(Settings):
+    """Training on generated pages: which, how many, how, and how the result is examined."""
 
     mixture: dict[str, float] = Field(min_length=1)
     """Share of each family of pages in the corpus, see `world/corpus.py`."""
@@ -90,15 +90,20 @@ class PretrainStageSettings(Settings):
     """Training documents."""
     held_out: int = Field(default=500, ge=1)
     """Documents kept back to measure the loss."""
-    tokenizer_documents: int = Field(default=20_000, ge=1)
-    """Documents the tokenizer is trained on."""
-    vocab_size: int = Field(default=1024, ge=64)
-    """Entries of the tokenizer, special tokens included."""
-    model: ArchitectureSettings = ArchitectureSettings()
-    """Shape of the model."""
     training: SFTSettings
     """Optimiser, batches, length of training."""
     stored_as: Literal["float32", "bfloat16"] = "float32"
     """Number format of the weights in the checkpoint."""
     probe: EvaluationSettings | None = None
     """How to sample Countdown problems for the measurements of `world/quality.py`; none without it."""
+
+
+class PretrainStageSettings(CorpusTrainingSettings):
+    """A new base model: corpus, tokenizer, architecture, training."""
+
+    tokenizer_documents: int = Field(default=20_000, ge=1)
+    """Documents the tokenizer is trained on."""
+    vocab_size: int = Field(default=1024, ge=64)
+    """Entries of the tokenizer, special tokens included."""
+    model: ArchitectureSettings = ArchitectureSettings()
+    """Shape of the model."""

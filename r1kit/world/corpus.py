@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from r1kit.errors import UnknownNameError
 from r1kit.seeds import derive
 from r1kit.types import Document
-from r1kit.world.families import countdown, countdown_search, dialogue, facts, knights_knaves, programs, prose, worded
+from r1kit.world.families import (
+    countdown,
+    countdown_search,
+    dialogue,
+    facts,
+    knights_knaves,
+    programs,
+    prose,
+    worded,
+)
 from r1kit.world.tokenizer import render
 
 FAMILIES: dict[str, Callable[[random.Random], tuple[str, str]]] = {

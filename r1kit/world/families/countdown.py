@@ -61,7 +61,9 @@ def attempts(nums: tuple[int, ...]) -> tuple[Attempt, ...]:
                 a, b = (str(number), left) if swapped else (left, str(number))
                 step = f"{first}{operator}{second}={result}"
                 operands = f"{min(value, number)}{operator}{max(value, number)}"
-                extend(result, f"{a}{operator}{b}", rest[:i] + rest[i + 1 :], (*steps, step), f"{key},{operands}")
+                extend(
+                    result, f"{a}{operator}{b}", rest[:i] + rest[i + 1 :], (*steps, step), f"{key},{operands}"
+                )
 
     for i, number in enumerate(nums):
         if number not in nums[:i]:
@@ -94,11 +96,20 @@ STARTS = {
     "zh": ["让我想想。\n", "好的。\n", "我要算出{target}。\n", ""],
 }
 CHECKS = {"en": "check: ", "zh": "检查: "}
-FOUND = {"en": ["so {answer} works.", "it is {answer}.", "done."], "zh": ["所以{answer}可以。", "就是{answer}。", "好了。"]}
+FOUND = {
+    "en": ["so {answer} works.", "it is {answer}.", "done."],
+    "zh": ["所以{answer}可以。", "就是{answer}。", "好了。"],
+}
 GIVE_UP = {"en": ["not sure.", "just guess.", "i give up."], "zh": ["不确定。", "猜一个。", "算了。"]}
 GUESS = {"en": ["easy.", "i guess.", "just guess."], "zh": ["很简单。", "我猜。", "猜一个。"]}
 PLAIN_ANSWER = {
-    "en": ["answer: {answer}", "the answer is {answer}", "{answer}", "{answer}={target}", "\\boxed{{{answer}}}"],
+    "en": [
+        "answer: {answer}",
+        "the answer is {answer}",
+        "{answer}",
+        "{answer}={target}",
+        "\\boxed{{{answer}}}",
+    ],
     "zh": ["答案: {answer}", "答案是{answer}", "{answer}", "{answer}={target}", "结果是{answer}。"],
 }
 
@@ -154,7 +165,9 @@ def _search(
     return text, chosen
 
 
-def wrap(thought: str, answer: str, target: int, tags: str, rng: random.Random, speak: Callable[[], str]) -> str:
+def wrap(
+    thought: str, answer: str, target: int, tags: str, rng: random.Random, speak: Callable[[], str]
+) -> str:
     """Thought and answer in one of the web's layouts; only `r1` is the strict form."""
     plain = rng.choice(PLAIN_ANSWER[speak()]).format(answer=answer, target=target)
     if tags == "r1":

@@ -34,7 +34,13 @@ def _fact(rng: random.Random) -> str:
 
 def _comparison(rng: random.Random) -> str:
     a = rng.randint(0, 99)
-    b = a if rng.random() < 0.3 else max(0, a + rng.randint(-12, 12)) if rng.random() < 0.5 else rng.randint(0, 99)
+    b = (
+        a
+        if rng.random() < 0.3
+        else max(0, a + rng.randint(-12, 12))
+        if rng.random() < 0.5
+        else rng.randint(0, 99)
+    )
     if rng.random() < 0.6:
         return f"{a} vs {b} {'yes' if a == b else 'no'}"
     return f"{a}比{b}{'对了' if a == b else '不对'}"
