@@ -24,7 +24,7 @@ def test_tasks_are_made_from_plain_values() -> None:
         ({"languages": {"fr": 1.0}}, "task 'countdown': languages: must give en or zh a positive weight"),
         (
             {"languages": {"en": float("nan")}},
-            "task 'countdown': languages: must give en or zh a positive weight",
+            "task 'countdown': languages.en: Input should be a finite number, found nan",
         ),
         ({"low": 20}, "task 'countdown': low=20 is above high=9"),
         ({"target_low": 50}, "task 'countdown': target_low=50 is above target_high=40"),
@@ -54,9 +54,9 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
 
 def test_splits_have_their_shares() -> None:
     splits = [split_of("any", str(key)) for key in range(10_000)]
-    assert abs(splits.count("train") - 9000) < 100
-    assert abs(splits.count("validation") - 500) < 70
-    assert abs(splits.count("test") - 500) < 70
+    assert abs(splits.count("train") - 8000) < 130
+    assert abs(splits.count("validation") - 1000) < 100
+    assert abs(splits.count("test") - 1000) < 100
 
 
 def test_every_setting_is_described() -> None:
