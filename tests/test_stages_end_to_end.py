@@ -221,13 +221,18 @@ def test_pretraining_makes_a_base_that_the_pipeline_can_use(tmp_path: Path) -> N
         "    stored_as: bfloat16\n"
         "    training: {steps: 4, tokens_per_batch: 512, log_every: 1, save_every: 2}\n"
         "    probe: {tasks: [countdown], problems: 2, samples: 2, max_new_tokens: 8}\n"
-        "  r1_zero:\n    kind: rl\n    from: micro\n    tasks: [countdown]\n    template: chat\n"
+        "  more:\n    kind: continued_pretrain\n    from: micro\n    mixture: {countdown_search: 1.0}\n"
+        "    documents: 20\n    held_out: 4\n    training: {steps: 2, tokens_per_batch: 512, log_every: 1}\n"
+        "  r1_zero:\n    kind: rl\n    from: more\n    tasks: [countdown]\n    template: chat\n"
         "    rewards: {accuracy: 1}\n    steps: 1\n    questions_per_step: 2\n    group_size: 2\n"
         "    sampling: {max_new_tokens: 8}\n"
     )
     out = tmp_path / "run"
     results = run_recipe(load_recipe(str(recipe)), out, RunOptions(), Progress(quiet=True), StopFlag())
-    assert list(results["stages"]) == ["micro", "r1_zero"]
+    assert list(results["stages"]) == ["micro", "more", "r1_zero"]
+    more = json.loads((out / "stages/more/model/provenance.json").read_text())
+    assert more["summary"]["updates"] == 2
+    assert more["start"] == json.loads((out / "stages/micro/model/provenance.json").read_text())
     made = json.loads((out / "stages/micro/model/provenance.json").read_text())
     assert made["summary"]["held_out_loss"] > 0
     assert made["summary"]["updates"] == 4
