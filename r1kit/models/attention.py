@@ -1,8 +1,8 @@
 """Causal self-attention for training on a CPU, where the library's fused kernel is slow in its backward pass.
 
-For the lengths of a laptop recipe two batched matrix products and a softmax train about 1.7 times as many
-tokens per second as `scaled_dot_product_attention` (`bench/attention.py` measures both); for long sequences
-the stored probabilities, (T, T) per head, would cost more memory than the time is worth.
+For the lengths of a laptop recipe two batched matrix products and a softmax are faster than
+`scaled_dot_product_attention` (LOG.md); for long sequences the stored probabilities, (T, T) per head, would
+cost more memory than the time is worth.
 
 Shapes: B rows, H query heads, K key-value heads, T positions, D head width.
 """
@@ -10,7 +10,7 @@ Shapes: B rows, H query heads, K key-value heads, T positions, D head width.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -62,19 +62,27 @@ AttentionInterface.register(NAME, training_attention)
 
 
 @contextmanager
+def attention_in_use(model: Any, name: str) -> Iterator[None]:
+    """Inside the context `model` uses the registered attention `name` for `sdpa`, if it can."""
+    config, chosen = model.config, model.config._attn_implementation
+    if chosen != "sdpa" or not model._supports_attention_backend:
+        yield
+        return
+    config._attn_implementation = name
+    try:
+        yield
+    finally:
+        config._attn_implementation = chosen
+
+
+@contextmanager
 def training_attention_in_use(model: Any) -> Iterator[None]:
     """Inside the context a full-attention `model` on a CPU uses `training_attention` for `sdpa`."""
-    config, chosen = model.config, model.config._attn_implementation
+    config = model.config
     kinds = getattr(config, "layer_types", None) or (
         ["sliding_attention"] if getattr(config, "sliding_window", None) else ["full_attention"]
     )
     windowed = set(kinds) != {"full_attention"}
     on_cpu = next(model.parameters()).device.type == "cpu"
-    if chosen != "sdpa" or not on_cpu or windowed or not model._supports_attention_backend:
+    with nullcontext() if windowed or not on_cpu else attention_in_use(model, NAME):
         yield
-        return
-    config._attn_implementation = NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = chosen

@@ -8,14 +8,15 @@ Shapes: B rows, H query heads, K key-value heads, G = H / K, T positions, D head
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from r1kit.models.attention import attention_in_use
 
 NAME = "r1kit_decode"
 
@@ -51,15 +52,6 @@ def decode_attention(
 AttentionInterface.register(NAME, decode_attention)
 
 
-@contextmanager
-def decode_attention_in_use(model: Any) -> Iterator[None]:
+def decode_attention_in_use(model: Any) -> AbstractContextManager[None]:
     """Inside the context `model` uses `decode_attention` for `sdpa`, if it reads the registry."""
-    config, chosen = model.config, model.config._attn_implementation
-    if chosen != "sdpa" or not model._supports_attention_backend:
-        yield
-        return
-    config._attn_implementation = NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = chosen
+    return attention_in_use(model, NAME)
