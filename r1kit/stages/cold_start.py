@@ -16,10 +16,7 @@ from r1kit.datasets.records import demonstration_row
 from r1kit.datasets.refinement import conclusion, refine
 from r1kit.datasets.review import ReviewItem
 from r1kit.errors import DataError
-from r1kit.models.precision import resolve
-from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
-from r1kit.stages.checkpoint import load_source
 from r1kit.stages.cold_start_inputs import read_glossary, read_shots
 from r1kit.stages.cold_start_ways import WAYS, right_answer
 from r1kit.stages.data_settings import ColdStartStageSettings, ColdStartWay
@@ -28,7 +25,7 @@ from r1kit.stages.protocol import StageContext
 from r1kit.stages.rejection_sampling import funnel_text
 from r1kit.stages.review import reviewed
 from r1kit.stages.rewriting import Draft, rewrite
-from r1kit.stages.sampling_log import Draw, read_samples, sample_to_disk
+from r1kit.stages.sampling_log import Draw, sample_model
 from r1kit.types import Artifact, Demonstration, Message, Problem
 
 
@@ -112,20 +109,10 @@ class ColdStartStage:
         problems = first_problems(context.tasks, self.settings.tasks, way.problems, derive(seed, "problems"))
         asked = [WAYS[name].ask(problem, self.shots) for problem in problems]
         source = context.inputs[f"model/{name}"] if way.model else context.inputs["model"]
-        model, tokenizer = load_source(source, resolve("auto", context.device), context.device)
         draw = Draw(asked, way.samples, way.template, way.sampling, derive(seed, "samples"))
         log = context.folder / f"samples-{name}.jsonl"
-        sample_to_disk(
-            draw,
-            context.tasks,
-            LocalSampler(model, tokenizer),
-            tokenizer,
-            log,
-            f"{context.name} {name}",
-            context.progress,
-            context.stop,
-        )
-        for problem, group in zip(problems, read_samples(log), strict=True):
+        groups = sample_model(draw, source, log, f"{context.name} {name}", context)
+        for problem, group in zip(problems, groups, strict=True):
             for sample in group:
                 yield problem, sample.text, Sampled(sample.finish, sample.tokens)
 

@@ -17,18 +17,14 @@ from r1kit.datasets.funnel import Funnel
 from r1kit.datasets.records import demonstration_row
 from r1kit.errors import DataError
 from r1kit.models.load import revision_of
-from r1kit.models.precision import resolve
-from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
-from r1kit.stages.checkpoint import load_source
 from r1kit.stages.data_settings import RejectionStageSettings
 from r1kit.stages.problems import first_problems, held_out_questions
 from r1kit.stages.protocol import StageContext
-from r1kit.stages.sampling_log import Draw, LoggedSample, read_samples, sample_to_disk
+from r1kit.stages.sampling_log import SAMPLES, Draw, LoggedSample, read_samples, sample_model
 from r1kit.text.tags import parse
 from r1kit.types import Artifact, Demonstration, Message, Problem
 
-SAMPLES = "samples.jsonl"
 _PLAIN = ("unreadable", "overlap")  # the filters that stay on without rejection
 
 
@@ -44,22 +40,12 @@ class RejectionStage:
         problems = first_problems(
             context.tasks, settings.tasks, settings.problems, derive(context.seed, "problems")
         )
-        model, tokenizer = load_source(source, resolve("auto", context.device), context.device)
         draw = Draw(
             problems, settings.samples, settings.template, settings.sampling, derive(context.seed, "samples")
         )
         log = context.folder / SAMPLES
-        sample_to_disk(
-            draw,
-            context.tasks,
-            LocalSampler(model, tokenizer),
-            tokenizer,
-            log,
-            context.name,
-            context.progress,
-            context.stop,
-        )
-        screened = self.screen(problems, read_samples(log), held_out_questions(context.tasks))
+        groups = sample_model(draw, source, log, context.name, context)
+        screened = self.screen(problems, groups, held_out_questions(context.tasks))
         chosen = choose_per_problem(
             [f"{problems[row].task}/{problems[row].id}" for row, _ in screened.kept],
             settings.per_problem,

@@ -11,22 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from r1kit.datasets.folder import publish_dataset
+from r1kit.datasets.forms import read, write
 from r1kit.datasets.records import judged_row, preference_row
 from r1kit.errors import DataError
 from r1kit.models.load import revision_of
-from r1kit.models.precision import resolve
-from r1kit.rollouts.local import LocalSampler
 from r1kit.seeds import derive
-from r1kit.stages.checkpoint import load_source
 from r1kit.stages.data_settings import RewardSamplesSettings
 from r1kit.stages.problems import first_problems
 from r1kit.stages.protocol import StageContext
-from r1kit.stages.sampling_log import Draw, LoggedSample, read_samples, sample_to_disk
+from r1kit.stages.sampling_log import SAMPLES, Draw, LoggedSample, sample_model
 from r1kit.tasks.protocol import Task
-from r1kit.text.tags import parse
 from r1kit.types import Artifact, Judged, Outcome, Preference, Problem
-
-SAMPLES = "samples.jsonl"
 
 
 class RewardSamplesStage:
@@ -41,20 +36,10 @@ class RewardSamplesStage:
         problems = first_problems(
             context.tasks, settings.tasks, settings.problems, derive(context.seed, "problems")
         )
-        model, tokenizer = load_source(source, resolve("auto", context.device), context.device)
-        seed = derive(context.seed, "samples")
-        log = context.folder / SAMPLES
-        sample_to_disk(
-            Draw(problems, settings.samples, settings.template, settings.sampling, seed),
-            context.tasks,
-            LocalSampler(model, tokenizer),
-            tokenizer,
-            log,
-            context.name,
-            context.progress,
-            context.stop,
+        draw = Draw(
+            problems, settings.samples, settings.template, settings.sampling, derive(context.seed, "samples")
         )
-        groups = read_samples(log)
+        groups = sample_model(draw, source, context.folder / SAMPLES, context.name, context)
         if settings.rows == "preferences":
             rows = [preference_row(pair) for pair in self.pairs(problems, groups, context.tasks)]
         else:
@@ -122,7 +107,5 @@ def sides(group: Sequence[LoggedSample]) -> tuple[list[str], list[str]]:
 
 def with_answer(response: str, answer: str) -> str:
     """`response` with another answer: in its tags and behind its thinking, or bare if it has no tags."""
-    parsed = parse(response)
-    if not parsed.well_formed:
-        return answer
-    return f"<think>{parsed.thinking}</think>\n<answer>{answer}</answer>"
+    parts = read(response)
+    return (write(parts.reasoning, answer, "tags") if parts else None) or answer

@@ -14,13 +14,18 @@ from typing import Any
 
 from r1kit.errors import Interrupted
 from r1kit.files import JsonlLog, read_jsonl
+from r1kit.models.precision import resolve
 from r1kit.rollouts.collect import collect
+from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import Sampler, SamplingParams
+from r1kit.stages.checkpoint import load_source
+from r1kit.stages.protocol import ModelSource, StageContext
 from r1kit.tasks.protocol import Task
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
 from r1kit.types import Finish, Outcome, Problem, RolloutGroup
 
+SAMPLES = "samples.jsonl"  # the log of a stage that draws once
 ROUND = 512  # samples of one round; large enough to keep the sampler's batch full
 
 
@@ -91,6 +96,16 @@ def sample_to_disk(
             done += len(groups)
             correct += sum(rollout.verdict.correct for group in groups for rollout in group.rollouts)
             bar.update(done, correct=correct / (done * draw.samples))
+
+
+def sample_model(
+    draw: Draw, source: ModelSource, path: Path, label: str, context: StageContext
+) -> Iterator[tuple[LoggedSample, ...]]:
+    """The samples of a draw by the model `source`, by way of the log at `path`; see `sample_to_disk`."""
+    model, tokenizer = load_source(source, resolve("auto", context.device), context.device)
+    sampler = LocalSampler(model, tokenizer)
+    sample_to_disk(draw, context.tasks, sampler, tokenizer, path, label, context.progress, context.stop)
+    return read_samples(path)
 
 
 def read_samples(path: Path) -> Iterator[tuple[LoggedSample, ...]]:

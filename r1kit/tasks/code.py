@@ -13,15 +13,15 @@ from r1kit.errors import DataError, RecipeError
 from r1kit.tasks import program_requests, sources
 from r1kit.tasks.code_rows import Tests, read_prompt, read_solution, read_tests
 from r1kit.tasks.code_settings import CodeSettings
+from r1kit.tasks.loaded import loaded_splits
 from r1kit.tasks.program_requests import ENTRY, FAMILY, Program
-from r1kit.tasks.protocol import split_of
+from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.tasks.shares import pick
 from r1kit.types import Message, Outcome, Problem, Split, Verdict
 from r1kit.verify.program_check import check_program
 from r1kit.verify.programs import SUPPORTED, Limits
 
 NAME = "code"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _PATIENCE = 10_000  # draws in a row that bring no new request before the settings count as exhausted
 
 
@@ -137,18 +137,7 @@ class Code:
     def _loaded(self) -> dict[Split, list[Problem]]:
         """The rows of `data` and `test_data`, in a seeded order."""
         settings = self.settings
-        test = list(self._read(settings.test_data, "test")) if settings.test_data is not None else None
-        held_out = {problem.id for problem in test or ()}
-        found: dict[Split, list[Problem]] = {split: [] for split in SPLITS}
-        for problem in self._read(settings.data, "train") if settings.data is not None else ():
-            split = split_of(NAME, problem.id)
-            if test is None:
-                found[split].append(problem)
-            elif problem.id not in held_out:
-                found["validation" if split == "test" else split].append(problem)
-        found["test"] = found["test"] if test is None else test
-        for split in SPLITS:
-            seeds.generator(settings.seed, NAME, "order", split).shuffle(found[split])
+        found = loaded_splits(NAME, self._read, settings.data, settings.test_data, settings.seed)
         return {split: found[split][:size] for split, size in self._sizes().items()}
 
     def _read(self, source: str, split: str) -> Iterator[Problem]:

@@ -14,13 +14,12 @@ from r1kit import seeds
 from r1kit.errors import DataError, RecipeError
 from r1kit.settings import Settings
 from r1kit.tasks import shares, sources
-from r1kit.tasks.protocol import split_of
+from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Message, Problem, Split, Verdict
 from r1kit.verify.arithmetic import check_countdown
 
 NAME = "countdown"
 OPERATORS = "+-*/"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 MAX_NUMBERS = 6
 
 Wording = Literal["brief", "full"]

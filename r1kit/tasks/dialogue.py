@@ -23,7 +23,6 @@ from r1kit.tasks.dialogue_replies import (
     FAMILY,
     INSTEAD,
     REFUSE,
-    SPLITS,
     Request,
     good_replies,
     instead,
@@ -33,7 +32,7 @@ from r1kit.tasks.dialogue_replies import (
 )
 from r1kit.tasks.dialogue_rows import problem_of_row
 from r1kit.tasks.dialogue_topics import LANGUAGES
-from r1kit.tasks.protocol import split_of
+from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Message, Outcome, Problem, Split, Verdict
 
 NAME = FAMILY

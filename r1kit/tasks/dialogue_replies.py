@@ -10,11 +10,10 @@ from typing import Literal
 
 from r1kit.tasks.dialogue_harms import HARMFUL
 from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES, Pair
-from r1kit.tasks.protocol import split_of
+from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Split
 
 FAMILY = "dialogue"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 CURT: Mapping[str, tuple[str, ...]] = {
     "en": ("ok.", "no.", "i do not know.", "yes.", "ask a friend.", "not now."),

@@ -17,11 +17,10 @@ from r1kit.settings import Settings
 from r1kit.tasks.gym_answer import compare
 from r1kit.tasks.gym_generators import EXACT, check_generator
 from r1kit.tasks.gym_process import DiedError, GymProcess, TimedOutError
-from r1kit.tasks.protocol import split_of
+from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Message, Outcome, Problem, Split, Verdict
 
 NAME = "gym"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 MAX_SCORED = 4096
 """Longest answer, in characters, that is handed to a scorer of the library."""
 

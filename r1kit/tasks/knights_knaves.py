@@ -26,11 +26,10 @@ from r1kit.tasks.knights_knaves_words import (
     question,
     with_instruction,
 )
-from r1kit.tasks.protocol import split_of
+from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Message, Problem, Split, Verdict
 
 NAME = "knights_knaves"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _PATIENCE = 10_000  # draws in a row that bring no new puzzle before the settings count as exhausted
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import xxhash
 
-from r1kit import seeds
 from r1kit.errors import DataError
 from r1kit.tasks import sources
+from r1kit.tasks.loaded import loaded_splits
 from r1kit.tasks.math_answer import check, read_forms
-from r1kit.tasks.math_generated import NAME, SPLITS, generated
+from r1kit.tasks.math_generated import NAME, generated
 from r1kit.tasks.math_settings import MathSettings
-from r1kit.tasks.protocol import split_of
+from r1kit.tasks.protocol import SPLITS
 from r1kit.text.tags import boxed
 from r1kit.types import Message, Problem, Split, Verdict
 from r1kit.verify.numbers import read_number
@@ -76,18 +76,7 @@ class Math:
         """The splits of the files."""
         settings = self.settings
         self._skipped = 0
-        test = list(self._read(settings.test_data, "test")) if settings.test_data is not None else None
-        held_out = {problem.id for problem in test or ()}
-        found: dict[Split, list[Problem]] = {split: [] for split in SPLITS}
-        for problem in self._read(settings.data, "train") if settings.data is not None else ():
-            split = split_of(NAME, problem.id)
-            if test is None:
-                found[split].append(problem)
-            elif problem.id not in held_out:
-                found["validation" if split == "test" else split].append(problem)
-        found["test"] = found["test"] if test is None else test
-        for split in SPLITS:
-            seeds.generator(settings.seed, NAME, "order", split).shuffle(found[split])
+        found = loaded_splits(NAME, self._read, settings.data, settings.test_data, settings.seed)
         return {split: found[split][: settings.limit] for split in SPLITS}
 
     def _read(self, source: str, split: str) -> Iterator[Problem]:

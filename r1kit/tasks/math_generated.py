@@ -17,7 +17,6 @@ from r1kit.tasks.worded import Language
 from r1kit.types import Message, Problem, Split
 
 NAME = "math"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _PATIENCE = 20_000  # draws in a row that bring no new problem before the settings count as exhausted
 
 

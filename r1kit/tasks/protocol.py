@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from r1kit import seeds
 from r1kit.types import Problem, Split, Verdict
 
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+"""Every split, in the order in which they are told."""
+
 TRAIN_SHARE = 0.80
 """Share of all problems of a task that belong to the training split."""
 
