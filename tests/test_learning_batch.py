@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.learning.batch import EncodedDocument, idle_rows, make_batch
-from r1kit.learning.microbatches import PART_COST, microbatches, padded, padding_share
+from r1kit.learning.microbatches import (
+    FEW,
+    PART_COST,
+    microbatches,
+    padded,
+    padded_in_few_shapes,
+    padding_share,
+)
 from r1kit.learning.order import TokenBatches, draw, fingerprint
 from r1kit.learning.schedules import learning_rate_factor
 from r1kit.objectives.aggregation import Totals
@@ -63,6 +70,30 @@ def test_microbatches_are_the_cheapest_cut():
     assert padding_share(parts) == 0.0
     # a part more must save at least its fixed cost
     assert len(padded([100, 100 - PART_COST // 4], 10_000)) == 1
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(10, 400))
+def test_few_shapes_hold_each_sequence_once_within_the_budget(lengths, budget):
+    batch = make_batch([EncodedDocument(range(1, length + 1), 0) for length in lengths])
+    parts = microbatches(batch, range(len(lengths)), budget, padded_in_few_shapes, FEW)
+    assert sorted(row for part in parts for row in part.rows) == list(range(len(lengths)))
+    for part in parts:
+        rows, width = part.inputs.input_ids_RW.shape
+        assert (rows.bit_count(), width % 16) == (1, 0)
+        assert rows * width <= budget or rows == 1
+        laid = part.inputs.input_ids_RW.flatten()[part.predicting_N() + 1]
+        assert torch.equal(laid, part.batch.tokens_BT[part.batch.loss_mask_BT])
+
+
+def test_what_few_shapes_fill_up_is_padding_and_counts_when_the_batch_is_cut():
+    batch = make_batch([EncodedDocument(range(10), 0)] * 3)
+    (part,) = microbatches(batch, range(3), 1000, padded_in_few_shapes, FEW)
+    assert part.inputs.input_ids_RW.shape == (4, 16)
+    assert padding_share([part]) == pytest.approx(1 - 30 / 64)
+    # five rows of 160 would be computed as eight: four and one are cheaper
+    batch = make_batch([EncodedDocument(range(160), 0)] * 5)
+    parts = microbatches(batch, range(5), 10_000, padded_in_few_shapes, FEW)
+    assert sorted(len(part.rows) for part in parts) == [1, 4]
 
 
 def test_padding_is_measured():

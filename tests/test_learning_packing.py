@@ -171,12 +171,13 @@ AGGREGATED = {
 
 @pytest.mark.parametrize("name", ["supervised", *AGGREGATED])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_every_loss_gives_the_padded_batchs_gradient_to_twelve_digits(name, attention):
+def test_every_loss_gives_the_padded_batchs_gradient_to_the_attentions_precision(name, attention):
     loss, extra = {"supervised": (supervised_loss, {}), **AGGREGATED}[name]
     batch = replace(batch_of(), **extra)
     got = gradients(model_of(attention=attention, dtype=torch.float64), True, batch, loss)
     expected = gradients(model_of(attention=attention, dtype=torch.float64), False, batch, loss)
-    assert_same_update(got, expected, 1e-12)
+    # transformers' eager attention takes its softmax in float32, whatever the model's precision
+    assert_same_update(got, expected, 1e-12 if attention == "sdpa" else 1e-6)
 
 
 @pytest.mark.parametrize("kind", ["llama", "deepseek_v3"])

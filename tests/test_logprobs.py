@@ -40,6 +40,26 @@ def test_values_and_gradients_equal_those_of_the_full_logits(bias, temperature, 
         torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_chunks_of_any_size_are_filled_up_without_a_trace(bias):
+    generator = torch.Generator().manual_seed(4)
+    hidden, weight = (torch.randn(size, 6, generator=generator, dtype=torch.float64) for size in (300, 17))
+    bias_V = torch.randn(17, generator=generator, dtype=torch.float64) if bias else None
+    leaves = [leaf.requires_grad_() for leaf in (hidden, weight, bias_V) if leaf is not None]
+    targets = torch.randint(0, 17, (300,), generator=generator)
+    upstream = torch.linspace(-1, 2, 300, dtype=torch.float64)
+    full = torch.log_softmax(nn.functional.linear(hidden, weight, bias_V), dim=-1)
+    expected = full[torch.arange(300), targets]
+    got, _ = token_logprobs(hidden, Head(weight, bias_V), targets, chunk=170)  # 170 and 130 rows: both 256
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-13)
+    for grad, expected_grad in zip(
+        torch.autograd.grad((got * upstream).sum(), leaves),
+        torch.autograd.grad((expected * upstream).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-11)
+
+
 def test_the_gradient_passes_the_numerical_check():
     hidden, weight, bias_V, targets = _inputs(True)
 

@@ -23,12 +23,16 @@ from r1kit.errors import UserError
 from r1kit.learning.batch import Batch
 from r1kit.learning.losses import Loss, LossOutput, TeacherLoss
 from r1kit.learning.microbatches import (
+    ANY,
+    FEW,
+    Grid,
     Layout,
     MicroBatch,
     microbatches,
     one_packed_row,
     packed_rows,
     padded,
+    padded_in_few_shapes,
     padding_share,
 )
 from r1kit.learning.optimizer import make_optimizer
@@ -75,6 +79,7 @@ class Learner:
         self._temperature = temperature
         self._device = next(model.parameters()).device
         self._dtype = resolve(batch.precision, self._device)
+        self._grid = _grid(model, self._device, batch)
         self._packable = WeakSet[nn.Module]()  # models that are known to keep packed sequences apart
         self._layout = self._layout_of(model)
 
@@ -146,7 +151,7 @@ class Learner:
 
     def _layout_of(self, model: nn.Module) -> Layout:
         if not self._batch.packing:
-            return padded
+            return padded_in_few_shapes if self._grid is FEW else padded
         with self._attention_in_use(model):
             return one_packed_row if takes_boundaries(attention_of(model)) else packed_rows
 
@@ -161,7 +166,7 @@ class Learner:
             yield
 
     def _parts(self, batch: Batch, rows: Sequence[int]) -> list[MicroBatch]:
-        return microbatches(batch, rows, self._batch.tokens_per_microbatch, self._layout)
+        return microbatches(batch, rows, self._batch.tokens_per_microbatch, self._layout, self._grid)
 
     def _states(self, part: MicroBatch, model: nn.Module) -> States:
         """What `model` makes of the N positions before the tokens that carry loss."""
@@ -249,6 +254,13 @@ class _Sums:
         if self.largest_gap is not None:
             stats["logprob_gap/max"] = float(self.largest_gap)
         return {"loss": float(self.loss), **stats}
+
+
+def _grid(model: nn.Module, device: torch.device, batch: BatchSettings) -> Grid:
+    """Few shapes where oneDNN multiplies, any where code is compiled for all sizes or rows are packed."""
+    context = getattr(model.config, "max_position_embeddings", None) or FEW.width
+    fits = context % FEW.width == 0  # else the widest rows could be wider than the model can take
+    return FEW if device.type == "cpu" and fits and not (batch.packing or batch.compile) else ANY
 
 
 def prepare_for_training(model: nn.Module, gradient_checkpointing: bool) -> nn.Module:

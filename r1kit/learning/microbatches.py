@@ -1,8 +1,13 @@
 """A batch cut into micro-batches under a token budget: a sequence in each row, or rows packed with several.
 
 A layout says which sequences lie in which row of which micro-batch; all else is the same for both. Longest
-rows come first, so that a budget too large for the memory fails at once. Shapes: B sequences, T tokens, N
-tokens that carry loss.
+rows come first, so that a budget too large for the memory fails at once.
+
+oneDNN, which multiplies matrices on CPUs, generates code for every shape that it meets, some milliseconds and
+up to a megabyte for each, and what is left of that between a learner's large tensors makes allocation slower
+and slower. There a micro-batch is filled up to one of few shapes (`Grid`).
+
+Shapes: B sequences, T tokens, N tokens that carry loss.
 """
 
 from __future__ import annotations
@@ -19,6 +24,26 @@ from r1kit.models.packing import Arrangement, arrange
 
 Layout = Callable[[Sequence[int], int], list[list[list[int]]]]
 """(lengths, token budget) -> micro-batches of rows of sequences, as indices into the lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The shapes that micro-batches are filled up to; the default is any shape, with nothing filled up."""
+
+    width: int = 1  # widths are multiples of it
+    powers: bool = False  # numbers of rows are powers of two
+
+    def wide(self, width: int) -> int:
+        """The next width of the grid."""
+        return -(-width // self.width) * self.width
+
+    def high(self, rows: int) -> int:
+        """The next number of rows of the grid."""
+        return 1 << (rows - 1).bit_length() if self.powers else rows
+
+
+ANY = Grid()
+FEW = Grid(16, True)  # computes 6% more tokens in R1-Zero on the laptop, in a sixth of the shapes
 
 PART_COST = 256  # tokens whose computation takes about as long as the fixed cost of one more forward pass
 
@@ -40,18 +65,23 @@ class MicroBatch:
         return self.inputs.places_BT(self.batch.tokens_BT.shape[1])[self.batch.loss_mask_BT] - 1
 
 
-def microbatches(batch: Batch, rows: Sequence[int], token_budget: int, layout: Layout) -> list[MicroBatch]:
-    """These sequences of a batch (on the CPU) in the micro-batches of a layout."""
+def microbatches(
+    batch: Batch, rows: Sequence[int], token_budget: int, layout: Layout, grid: Grid = ANY
+) -> list[MicroBatch]:
+    """These sequences of a batch (on the CPU) in the micro-batches of a layout, in the shapes of a grid."""
     if not rows:
         return []
     lengths = [int(batch.lengths_B[row]) for row in rows]
-    return [_micro_batch(batch, rows, part) for part in layout(lengths, token_budget)]
+    return [_micro_batch(batch, rows, part, grid) for part in layout(lengths, token_budget)]
 
 
-def _micro_batch(batch: Batch, rows: Sequence[int], part: list[list[int]]) -> MicroBatch:
+def _micro_batch(batch: Batch, rows: Sequence[int], part: list[list[int]], grid: Grid) -> MicroBatch:
     chosen = [rows[index] for row in part for index in row]
     cut = batch.part(chosen)
-    return MicroBatch(chosen, cut, arrange(cut.tokens_BT, cut.lengths_B.tolist(), [len(row) for row in part]))
+    lengths, sizes = cut.lengths_B.tolist(), [len(row) for row in part]
+    sizes += [0] * (grid.high(len(part)) - len(part))
+    widest = max(sum(int(batch.lengths_B[rows[index]]) for index in row) for row in part)
+    return MicroBatch(chosen, cut, arrange(cut.tokens_BT, lengths, sizes, grid.wide(widest)))
 
 
 def padding_share(parts: Sequence[MicroBatch]) -> float:
@@ -60,7 +90,7 @@ def padding_share(parts: Sequence[MicroBatch]) -> float:
     return 1.0 - sum(int(part.batch.lengths_B.sum()) for part in parts) / computed
 
 
-def padded(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:
+def padded(lengths: Sequence[int], token_budget: int, grid: Grid = ANY) -> list[list[list[int]]]:
     """One sequence in each row; parts of similar lengths, at most `token_budget` tokens with their padding.
 
     Of all ways to cut the sequences sorted by length, the one with the least computed tokens, where each
@@ -68,14 +98,15 @@ def padded(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:
     own.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
+    high = np.array([grid.high(rows) for rows in range(1, len(order) + 1)], dtype=np.int64)
     # cost[i] is the least cost of the first i rows, cut[i] where the last part of that solution begins
     cost = np.full(len(order) + 1, np.iinfo(np.int64).max // 2)
     cost[0], cut = 0, np.zeros(len(order) + 1, dtype=np.int64)
     for begin in range(len(order)):
-        width = max(1, int(lengths[order[begin]]))
-        most = min(len(order) - begin, max(1, token_budget // width))
-        candidates = cost[begin] + PART_COST + width * np.arange(1, most + 1)
-        ends = slice(begin + 1, begin + 1 + most)
+        width = grid.wide(max(1, int(lengths[order[begin]])))
+        most = max(1, int(np.searchsorted(high, token_budget // width, side="right")))
+        candidates = cost[begin] + PART_COST + width * high[: min(most, len(order) - begin)]
+        ends = slice(begin + 1, begin + 1 + len(candidates))
         better = candidates < cost[ends]
         cost[ends][better] = candidates[better]
         cut[ends][better] = begin
@@ -85,6 +116,11 @@ def padded(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:
         parts.append([[row] for row in order[cut[end] : end].tolist()])
         end = int(cut[end])
     return parts[::-1]
+
+
+def padded_in_few_shapes(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:
+    """`padded`, with what the `FEW` shapes compute too much counted among the computed tokens."""
+    return padded(lengths, token_budget, FEW)
 
 
 def one_packed_row(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:

@@ -101,12 +101,18 @@ def chunk_log_softmax(
     hidden_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, temperature: float
 ) -> Tensor:
     """(C, V) log-probabilities of every token, float32 (or float64), in nats."""
-    logits_CV = torch.nn.functional.linear(hidden_CD, weight_VD, bias_V)
+    logits_CV = torch.nn.functional.linear(_filled_up(hidden_CD), weight_VD, bias_V)[: len(hidden_CD)]
     if logits_CV.dtype != torch.float64:
         logits_CV = logits_CV.float()
     if temperature != 1.0:
         logits_CV = logits_CV / temperature
     return torch.log_softmax(logits_CV, dim=-1)
+
+
+def _filled_up(rows_CX: Tensor) -> Tensor:
+    """On a CPU, more than 128 rows with zeros to a multiple of that: oneDNN generates code for every shape."""
+    missing = -len(rows_CX) % 128 if rows_CX.device.type == "cpu" and len(rows_CX) > 128 else 0
+    return torch.nn.functional.pad(rows_CX, (0, 0, 0, missing)) if missing else rows_CX
 
 
 class HeadGradients:
@@ -130,11 +136,12 @@ class HeadGradients:
 
     def add(self, part: slice, d_logits_CV: Tensor) -> None:
         """Take in the gradient of the logits of the tokens in `part`; each token comes once."""
-        d_logits_CV = d_logits_CV.to(self._hidden_ND.dtype)
+        tokens = len(d_logits_CV)
+        d_logits_CV = _filled_up(d_logits_CV.to(self._hidden_ND.dtype))
         if self._of_hidden is not None:
-            self._of_hidden[part] = d_logits_CV @ self._weight_cast
+            self._of_hidden[part] = (d_logits_CV @ self._weight_cast)[:tokens]
         if self._of_weight is not None:
-            self._of_weight += d_logits_CV.T @ self._hidden_ND[part]
+            self._of_weight += d_logits_CV.T @ _filled_up(self._hidden_ND[part])
         if self._of_bias is not None:
             self._of_bias += d_logits_CV.sum(0)
 

@@ -68,26 +68,31 @@ class Arrangement:
         return inputs
 
 
-def arrange(tokens_BT: Tensor, lengths: Sequence[int], row_sizes: Sequence[int]) -> Arrangement:
+def arrange(
+    tokens_BT: Tensor, lengths: Sequence[int], row_sizes: Sequence[int], width: int = 0
+) -> Arrangement:
     """Sequences in rows, in their order: the first `row_sizes[0]` of them in the first row, and so on.
 
     Args:
         tokens_BT: right-padded tokens, on the CPU.
         lengths: B numbers of real tokens.
-        row_sizes: R numbers of sequences, B together.
+        row_sizes: R numbers of sequences, B together; a row may be empty.
+        width: the rows' least width W.
     """
     assert sum(row_sizes) == len(lengths) == len(tokens_BT)
     ends = list(accumulate(row_sizes))
     rows = [lengths[end - size : end] for end, size in zip(ends, row_sizes, strict=True)]
-    width = max(sum(row) for row in rows)
-    starts = [r * width + start for r, row in enumerate(rows) for start in accumulate(row[:-1], initial=0)]
+    width = max(width, *(sum(row) for row in rows))
+    starts = [
+        r * width + start for r, row in enumerate(rows) if row for start in accumulate(row[:-1], initial=0)
+    ]
     segments = [length for row in rows for length in (*row, width - sum(row)) if length]
     arrangement = Arrangement(
         input_ids_RW=tokens_BT.new_zeros(len(rows), width),
         position_ids_RW=torch.cat([torch.arange(length) for length in segments]).view(len(rows), width),
         starts_B=torch.tensor(starts),
         boundaries_S=torch.tensor([0, *accumulate(segments)], dtype=torch.int32),
-        packed=len(rows) < len(lengths),
+        packed=max(row_sizes) > 1,
     )
     real_BT = real_tokens(lengths, tokens_BT.shape[1])
     places = arrangement.places_BT(tokens_BT.shape[1])[real_BT]
