@@ -4,6 +4,7 @@ Run as a script, this file trains in a folder and kills itself at a named moment
 """
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -184,6 +185,16 @@ def assert_same_run(folder, weights, summary, whole_run):
         assert (folder / name).read_bytes() == (expected_folder / name).read_bytes(), name
     steps = [line.split(b",")[0] for line in (folder / "timings.jsonl").read_bytes().splitlines()]
     assert steps == [b'{"step": %d' % step for step in range(1, STEPS + 1)]
+
+
+def test_the_summary_counts_the_tokens_of_all_steps_and_what_they_cost(whole_run):
+    folder, weights, summary = whole_run
+    steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for name in ("tokens", "sampled_tokens"):
+        assert summary[name] == sum(step[name] for step in steps) > 0
+    assert summary["tokens"] > summary["sampled_tokens"]  # prompts are read in training too
+    operations = 6 * summary["tokens"] + 2 * summary["sampled_tokens"]
+    assert summary["teraflop"] == sum(map(torch.numel, weights.values())) * operations / 1e12
 
 
 def test_the_run_learns_what_is_rewarded(whole_run):

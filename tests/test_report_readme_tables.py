@@ -86,6 +86,20 @@ def test_one_run_of_several_tasks_keeps_the_columns_of_one_task(tmp_path):
     assert lines[-3] == "| `base` | 0.0% [0.0, 10.0] | 50.0% | 44.0% | 37 | 10.0% |"
 
 
+def test_overview_says_what_each_training_cost(tmp_path):
+    files = {}
+    for label, cost in (("a", 2.0), ("b", 3.0)):
+        stage = tmp_path / label / "stages" / "zero" / "stage.json"
+        stage.parent.mkdir(parents=True)
+        stage.write_text(json.dumps({"summary": {"teraflop": cost}}))
+        found = {"countdown": record(0.1, 0, 0.2), "talk": TALK}
+        files[label] = write(tmp_path / label / "results.json", base=found, zero=found)
+    table = readme_table(files)
+    rows = [line.split(" | ") for line in table.splitlines()[:4]]
+    assert [row[-1] for row in rows] == ["TFLOP |", "---: |", "– |", "2.5 |"]
+    assert "6 per parameter and trained token, 2" in table
+
+
 def test_overview_says_what_each_model_started_from(tmp_path):
     tasks = {"countdown": record(0.1, 0, 0.2), "math": record(0, 0, 0.1)}
     path = write(tmp_path / "results.json", base=tasks, zero=tasks)

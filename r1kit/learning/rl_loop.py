@@ -18,6 +18,7 @@ from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
 from r1kit.learning.alarms import HackingAlarm
 from r1kit.learning.checkpoint import Checkpoints
+from r1kit.learning.compute import teraflop
 from r1kit.learning.credit import assign_credit, rollout_batch
 from r1kit.learning.distillation import Teacher, with_teacher_credit
 from r1kit.learning.learner import Learner
@@ -58,8 +59,8 @@ def train_rl(
 
     `sources` are the problems by task with their shares of each step; one source may hold several tasks.
 
-    Returns "steps", "skipped" (updates), and accuracy, format_rate, thinking_tokens and reward of the first
-    and the last step, as "first/accuracy" and so on.
+    Returns "steps", "skipped" (updates), "tokens" (read in training), "sampled_tokens", "teraflop" (of both)
+    and, of the first and the last step, "first/accuracy" and so on: `_SUMMARISED`.
 
     Raises:
         Interrupted: after saving, when `stop` asks for it.
@@ -97,16 +98,16 @@ def train_rl(
             timed.update(policy)
             if reference is not None and _due(done, settings.objective.reference_refresh):
                 refresh(reference, policy)
-            log.timings(done, clock.learned(0 if batch is None else int(batch.lengths_B.sum())))
-
-            metrics = rollout_metrics(groups, credit, tokenizer) | stats
+            timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
+            log.timings(done, timings)
+            metrics = rollout_metrics(groups, credit, tokenizer) | stats | counts
             for warning in alarm.look(metrics):
                 progress.say(f"{name}, step {done}: {warning}")
             log.metrics(done, metrics)
             log.rollouts(
                 done, rollout_rows(groups, credit, tokenizer, settings.log_rollouts_share, step_seed)
             )
-            summary = _summary(summary, metrics, done, learner.skipped)
+            summary = _summary(summary, metrics, done, learner)
             stopping = stop.requested  # read once: a signal after this line is for the next step
             if done == settings.steps or _due(done, settings.save_every) or stopping:
                 extra = {"summary": summary, "alarm": alarm.history}
@@ -148,15 +149,19 @@ def _watched(rubric: Rubric, by_task: bool) -> dict[str, list[str]]:
 
 
 _SUMMARISED = ("reward", "accuracy", "format_rate", "thinking_tokens")
+_COUNTED = ("tokens", "sampled_tokens")
 
 
 def _summary(
-    summary: Mapping[str, float], metrics: Mapping[str, float], steps: int, skipped: int
+    summary: Mapping[str, float], metrics: Mapping[str, float], steps: int, learner: Learner
 ) -> dict[str, float]:
     found = {name: metrics[name] for name in _SUMMARISED if math.isfinite(metrics[name])}
     first = {f"first/{name}": value for name, value in found.items()}
     last = {f"last/{name}": value for name, value in found.items()}
-    return {**first, **summary, **last, "steps": float(steps), "skipped": float(skipped)}
+    counts = {name: summary.get(name, 0.0) + metrics[name] for name in _COUNTED}
+    cost = teraflop(learner.model, *map(int, counts.values()))
+    done = {"steps": float(steps), "skipped": float(learner.skipped), "teraflop": cost}
+    return {**first, **summary, **last, **counts, **done}
 
 
 def _identity(

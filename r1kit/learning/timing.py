@@ -1,4 +1,4 @@
-"""Wall-clock numbers of a reinforcement learning step, for timings.jsonl."""
+"""What a reinforcement learning step took: seconds, and tokens sampled and learned."""
 
 from __future__ import annotations
 
@@ -55,17 +55,18 @@ class StepClock:
         """The rollouts are sampled and graded."""
         self._collected = time.perf_counter()
 
-    def learned(self, learner_tokens: int) -> dict[str, float]:
-        """Seconds and tokens per second of the step, whose update read `learner_tokens` tokens."""
+    def learned(self, learner_tokens: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Seconds and tokens per second of the step, whose update read `learner_tokens`; then the tokens."""
         now = time.perf_counter()
         sampling = self._sampler.seconds - self._sampled_before[0]
         learning = now - self._collected
-        return {
+        sampled = self._sampler.tokens - self._sampled_before[1]
+        timings = {
             "seconds": now - self._began,
             "seconds/sampling": sampling,
             "seconds/grading": self._collected - self._began - sampling,
             "seconds/learning": learning,
-            "tokens_per_second/sampling": (self._sampler.tokens - self._sampled_before[1])
-            / max(sampling, 1e-9),
+            "tokens_per_second/sampling": sampled / max(sampling, 1e-9),
             "tokens_per_second/learning": learner_tokens / max(learning, 1e-9),
         }
+        return timings, {"tokens": float(learner_tokens), "sampled_tokens": float(sampled)}

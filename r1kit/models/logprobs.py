@@ -110,7 +110,7 @@ def chunk_log_softmax(
 
 
 def _filled_up(rows_CX: Tensor) -> Tensor:
-    """On a CPU, more than 128 rows with zeros to a multiple of that: oneDNN generates code for every shape."""
+    """On a CPU more than 128 rows, with zeros, to a multiple of that: oneDNN makes code for every shape."""
     missing = -len(rows_CX) % 128 if rows_CX.device.type == "cpu" and len(rows_CX) > 128 else 0
     return torch.nn.functional.pad(rows_CX, (0, 0, 0, missing)) if missing else rows_CX
 

@@ -12,9 +12,10 @@ from r1kit.errors import UserError
 from r1kit.report.averages import Stages, mean, mean_over, reasoning_names, stage_names, task_names
 from r1kit.report.reading import number, results_file
 from r1kit.report.results_table import MISSING, PASS, columns, interval, percent, whole
-from r1kit.report.starts import Parents, model_parents
+from r1kit.report.starts import Parents, model_parents, training_compute
 
 _Runs = Mapping[str, Stages]  # label -> what its results.json holds
+_Compute = Mapping[str, Mapping[str, float]]  # label -> stage -> 10^12 operations
 _Lines = tuple[list[str], int, list[list[str]]]  # headings, how many of them are names, rows
 
 _MEASURES = {
@@ -41,17 +42,19 @@ def readme_table(files: Mapping[str, Path]) -> str:
     parents: dict[str, str | None] = {}
     for path in files.values():
         parents = model_parents(path.parent) | parents
-    return "\n".join([_markdown(*_overview(runs, parents)), _legend(runs), _folded(tasks, runs)])
+    compute = {label: training_compute(path.parent) for label, path in files.items()}
+    overview = _markdown(*_overview(runs, parents, compute))
+    return "\n".join([overview, _legend(runs, any(compute.values())), _folded(tasks, runs)])
 
 
 # --- the overview -----------------------------------------------------------------------------------------
 
 
-def _overview(runs: _Runs, parents: Parents) -> _Lines:
+def _overview(runs: _Runs, parents: Parents, compute: _Compute) -> _Lines:
     measures = _measured(runs)
     stages, tasks = stage_names(runs.values()), task_names(runs.values())
     reasoning = reasoning_names(list(runs.values()))
-    started = any(parents.get(stage) for stage in stages)
+    started, counted = any(parents.get(stage) for stage in stages), any(compute.values())
     rows = []
     for stage in stages:
         found = [run[stage] for run in runs.values() if run.get(stage)]
@@ -62,9 +65,13 @@ def _overview(runs: _Runs, parents: Parents) -> _Lines:
         others = [
             _MEASURES[key][1](mean(mean_over(run, reasoning, key) for run in found)) for key in measures
         ]
+        if counted:
+            cost = mean(costs.get(stage) for costs in compute.values())
+            others.append(MISSING if cost is None else f"{cost:.1f}")
         rows.append([*names, *shares, *others])
     headings = ["Stage", *(["from"] if started else [])]
-    return [*headings, *tasks, *(_MEASURES[key][0] for key in measures)], len(headings), rows
+    measured = [*(_MEASURES[key][0] for key in measures), *(["TFLOP"] if counted else [])]
+    return [*headings, *tasks, *measured], len(headings), rows
 
 
 def _measured(runs: _Runs) -> list[str]:
@@ -74,7 +81,7 @@ def _measured(runs: _Runs) -> list[str]:
     return [key for key in _MEASURES if any(mean_over(t, reasoning, key) is not None for t in tables)]
 
 
-def _legend(runs: _Runs) -> str:
+def _legend(runs: _Runs, counted: bool) -> str:
     """What the columns of the overview are."""
     measures = _measured(runs)
     text = "The columns of the tasks are pass@1: the share of samples with a right answer."
@@ -82,6 +89,11 @@ def _legend(runs: _Runs) -> str:
         names = [f"`{task}`" for task in reasoning_names(list(runs.values()))]
         meanings = "; ".join(f"*{_MEASURES[key][0]}*, {_MEASURES[key][2]}" for key in measures)
         text += f" The others are {'means over' if len(names) > 1 else 'of'} {', '.join(names)}: {meanings}."
+    if counted:
+        text += (
+            " *TFLOP* is the computing of the training that made the model: 10^12 operations, 6 per parameter"
+            " and trained token, 2 per parameter and sampled one."
+        )
     if len(runs) > 1:
         text += f" All numbers are means over {len(runs)} runs ({', '.join(runs)})."
     return text + "\n"

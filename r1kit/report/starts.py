@@ -1,4 +1,4 @@
-"""Which model each model of a run goes back to: the base, or the one that a student began as."""
+"""Where each model of a run comes from: the model that it goes back to, and the computing it took."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from r1kit.models.packaged import PACKAGED
 from r1kit.pipeline.config import BASE
-from r1kit.report.reading import Row, json_object
+from r1kit.report.reading import Row, json_object, number
 
 Parents = Mapping[str, str | None]
 """Stage -> the model that it started from, None for one that started from nothing."""
@@ -48,6 +48,17 @@ def start_of(name: str, parents: Parents) -> str:
         path.append(parent)
     first = path[-1]
     return first if first in parents or first in parents.values() or first in PACKAGED else BASE
+
+
+def training_compute(run: Path) -> dict[str, float]:
+    """10^12 operations of each finished training of a run, as its `stage.json` says; others are left out."""
+    found = {}
+    for path in sorted(run.glob("stages/[!.]*/stage.json")):
+        summary = json_object(path).get("summary")
+        value = number(summary, "teraflop") if isinstance(summary, dict) else None
+        if value is not None:
+            found[path.parent.name] = value
+    return found
 
 
 def _parent(record: Row) -> str | None:
