@@ -271,6 +271,25 @@ def test_rows_without_advantage_are_measured_and_change_no_gradient():
     assert less_stats["logprob_gap/mean"] == pytest.approx(full_stats["logprob_gap/mean"], rel=1e-6)
 
 
+def test_operations_are_six_per_trained_and_two_per_measured_token_and_parameter():
+    model, batch = tiny_model(), ragged_batch()  # 40 tokens, 5 of them in the row without advantage
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    once = learner_of(model)
+    update_policy(once, batch, _rl(1), None, seed=0)
+    assert once.operations == parameters * (6 * 35 + 2 * 5)
+    # old log-probabilities first; then the same
+    twice = learner_of(tiny_model())
+    update_policy(twice, batch, _rl(2), None, seed=0)
+    assert twice.operations == parameters * (2 * 40 + 6 * 35 + 2 * 5)
+    # a reference: it is asked about all, and pulls on all
+    near = learner_of(tiny_model())
+    update_policy(near, batch, _rl(1, kl_beta=0.1), frozen_copy(model), seed=0)
+    assert near.operations == parameters * (2 * 40 + 6 * 40)
+    again = learner_of(tiny_model())
+    again.restore_counters(near.counters())
+    assert again.operations == near.operations
+
+
 def test_a_batch_without_any_advantage_moves_nothing_not_even_by_momentum():
     model, batch = tiny_model(torch.float32), ragged_batch()
     learner = learner_of(model)

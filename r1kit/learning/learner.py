@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from r1kit.errors import UserError
 from r1kit.learning.batch import Batch
+from r1kit.learning.compute import operations
 from r1kit.learning.losses import Loss, LossOutput, TeacherLoss
 from r1kit.learning.microbatches import (
     ANY,
@@ -72,6 +73,7 @@ class Learner:
         self.updates = 0  # updates done, the skipped ones included
         self.skipped = 0  # updates skipped because loss or gradient was not finite
         self.skipped_in_a_row = 0
+        self.operations = 0  # floating-point operations of all passes so far, through other models too
         self.optimizer = make_optimizer(model, optimizer)
         self._settings = optimizer
         self._batch = batch
@@ -79,9 +81,8 @@ class Learner:
         self._temperature = temperature
         self._device = next(model.parameters()).device
         self._dtype = resolve(batch.precision, self._device)
-        self._grid = _grid(model, self._device, batch)
         self._packable = WeakSet[nn.Module]()  # models that are known to keep packed sequences apart
-        self._layout = self._layout_of(model)
+        self._layout, self._grid = self._layout_of(model)
 
     def update(self, batch: Batch, loss: Loss, *, idle: Sequence[int] = ()) -> dict[str, float]:
         """One optimizer update on the whole batch; returns its statistics as plain numbers.
@@ -105,6 +106,8 @@ class Learner:
                 for part in idle_parts:
                     self._measure(part.to(self._device), loss, sums)
         self.model.eval()  # a sampler may share these weights
+        trained, forward = (int(batch.lengths_B[rows].sum()) for rows in (live, list(idle)))
+        self.operations += operations(self.model, trained=trained, forward=forward)
         stats = sums.means(batch.num_tokens)
         return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
 
@@ -125,6 +128,7 @@ class Learner:
                 part_BT = torch.zeros(part.batch.tokens_BT.shape, dtype=out_BT.dtype)
                 part_BT[part.batch.loss_mask_BT] = logprobs_N.to("cpu", out_BT.dtype)
                 out_BT[torch.tensor(part.rows), : part_BT.shape[1]] = part_BT
+        self.operations += operations(model, forward=int(batch.lengths_B.sum()))
         return out_BT
 
     def counters(self) -> dict[str, int]:
@@ -133,6 +137,7 @@ class Learner:
             "updates": self.updates,
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
+            "operations": self.operations,
         }
 
     def restore_counters(self, counters: Mapping[str, int]) -> None:
@@ -140,6 +145,7 @@ class Learner:
         self.updates = counters["updates"]
         self.skipped = counters["skipped"]
         self.skipped_in_a_row = counters["skipped_in_a_row"]
+        self.operations = counters["operations"]
 
     def require_progress(self, limit: int) -> None:
         """Raise UserError when more than `limit` updates in a row were not finite."""
@@ -149,11 +155,12 @@ class Learner:
                 " finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
             )
 
-    def _layout_of(self, model: nn.Module) -> Layout:
+    def _layout_of(self, model: nn.Module) -> tuple[Layout, Grid]:
         if not self._batch.packing:
-            return padded_in_few_shapes if self._grid is FEW else padded
+            few = self._device.type == "cpu" and not self._batch.compile and _takes_few_shapes(model)
+            return (padded_in_few_shapes, FEW) if few else (padded, ANY)
         with self._attention_in_use(model):
-            return one_packed_row if takes_boundaries(attention_of(model)) else packed_rows
+            return (one_packed_row if takes_boundaries(attention_of(model)) else packed_rows), ANY
 
     @contextmanager
     def _attention_in_use(self, model: nn.Module) -> Iterator[None]:
@@ -208,6 +215,7 @@ class Learner:
             return loss(logprobs_N, part.batch)
         with torch.no_grad(), self._attention_in_use(loss.teacher):
             teacher = self._states(part, loss.teacher)
+        self.operations += operations(loss.teacher, forward=int(part.batch.lengths_B.sum()))
         return loss(logprobs_N, part.batch, states, teacher)
 
     def _step(self, loss: float) -> dict[str, float]:
@@ -256,11 +264,10 @@ class _Sums:
         return {"loss": float(self.loss), **stats}
 
 
-def _grid(model: nn.Module, device: torch.device, batch: BatchSettings) -> Grid:
-    """Few shapes where oneDNN multiplies, any where code is compiled for all sizes or rows are packed."""
-    context = getattr(model.config, "max_position_embeddings", None) or FEW.width
-    fits = context % FEW.width == 0  # else the widest rows could be wider than the model can take
-    return FEW if device.type == "cpu" and fits and not (batch.packing or batch.compile) else ANY
+def _takes_few_shapes(model: nn.Module) -> bool:
+    """Whether no row becomes wider than the model's context where widths are rounded up."""
+    config: Any = model.config
+    return (getattr(config, "max_position_embeddings", None) or FEW.width) % FEW.width == 0
 
 
 def prepare_for_training(model: nn.Module, gradient_checkpointing: bool) -> nn.Module:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from r1kit.learning.compute import operations
 from r1kit.learning.learner import Learner, prepare_for_training
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.reward_data import RewardExample, microbatches
@@ -32,7 +33,7 @@ class RewardLearner(Learner):
     def __init__(self, model: nn.Module, settings: RewardTrainingSettings, *, total_updates: int) -> None:
         # not the base's own: that one needs a language model's head
         self.model = prepare_for_training(model, settings.gradient_checkpointing)
-        self.updates = self.skipped = self.skipped_in_a_row = 0
+        self.updates = self.skipped = self.skipped_in_a_row = self.operations = 0
         self.optimizer = make_optimizer(model, settings.optimizer)
         self._settings = settings.optimizer
         self._total_updates = total_updates
@@ -59,6 +60,7 @@ class RewardLearner(Learner):
         self.model.eval()
         stats = measures(torch.cat(scores), ordered, self._training)
         tokens = sum(len(row) for example in examples for row in example.rows)
+        self.operations += operations(self.model, trained=tokens)
         return stats | self._step(stats["loss"]) | {"tokens": float(tokens)}
 
     def examine(self, examples: Sequence[RewardExample]) -> dict[str, float]:

@@ -61,8 +61,8 @@ def train_reward_model(
         gaps: for each record of a pairwise training its `chosen_score - rejected_score`, or None.
         name: of the run, for the progress bar.
 
-    Returns "updates", "examples", "dropped/REASON", "skipped", and on held-out examples "before/MEASURE" and
-    "after/MEASURE" (see `reward_learner.measures`).
+    Returns "updates", "examples", "teraflop", "dropped/REASON", "skipped", and on held-out examples
+    "before/MEASURE" and "after/MEASURE" (see `reward_learner.measures`).
     Raises Interrupted, after saving, when `stop` asks for it; DataError when no example is left;
     CheckpointError when `workdir` is of another run.
     """
@@ -104,6 +104,7 @@ def train_reward_model(
     return {
         "updates": float(total),
         "examples": float(len(data.examples)),
+        "teraflop": learner.operations / 1e12,
         **{f"dropped/{reason}": float(count) for reason, count in data.dropped.items()},
         "skipped": float(learner.skipped),
         **{f"before/{measure}": value for measure, value in before.items()},

@@ -18,7 +18,7 @@ from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
 from r1kit.learning.alarms import HackingAlarm
 from r1kit.learning.checkpoint import Checkpoints
-from r1kit.learning.compute import teraflop
+from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
 from r1kit.learning.distillation import Teacher, with_teacher_credit
 from r1kit.learning.learner import Learner
@@ -59,8 +59,8 @@ def train_rl(
 
     `sources` are the problems by task with their shares of each step; one source may hold several tasks.
 
-    Returns "steps", "skipped" (updates), "tokens" (read in training), "sampled_tokens", "teraflop" (of both)
-    and, of the first and the last step, "first/accuracy" and so on: `_SUMMARISED`.
+    Returns "steps", "skipped" (updates), "tokens" (read in training), "sampled_tokens", "teraflop" (but for
+    reward models) and, of the first and the last step, "first/accuracy" and so on: `_SUMMARISED`.
 
     Raises:
         Interrupted: after saving, when `stop` asks for it.
@@ -159,8 +159,8 @@ def _summary(
     first = {f"first/{name}": value for name, value in found.items()}
     last = {f"last/{name}": value for name, value in found.items()}
     counts = {name: summary.get(name, 0.0) + metrics[name] for name in _COUNTED}
-    cost = teraflop(learner.model, *map(int, counts.values()))
-    done = {"steps": float(steps), "skipped": float(learner.skipped), "teraflop": cost}
+    cost = learner.operations + operations(learner.model, forward=int(counts["sampled_tokens"]))
+    done = {"steps": float(steps), "skipped": float(learner.skipped), "teraflop": cost / 1e12}
     return {**first, **summary, **last, **counts, **done}
 
 

@@ -18,7 +18,6 @@ from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
 from r1kit.learning.batch import EncodedDocument, make_batch
 from r1kit.learning.checkpoint import Checkpoints
-from r1kit.learning.compute import teraflop
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import Loss, supervised_loss
 from r1kit.learning.order import TokenBatches, fingerprint
@@ -44,7 +43,7 @@ def train_supervised(
 ) -> dict[str, float]:
     """Train `model` in place on `documents` by `loss`, going on from the newest checkpoint in `workdir`.
 
-    Returns "updates", "tokens" (read in training), "teraflop" (a teacher's are not counted), "loss" (mean of
+    Returns "updates", "tokens" (read in training), "teraflop" (a teacher's among them), "loss" (mean of
     the last tenth of the updates), "skipped". Raises Interrupted, after saving, when `stop` asks for it;
     CheckpointError when `workdir` is of another run.
     """
@@ -92,7 +91,7 @@ def train_supervised(
     return {
         "updates": float(total),
         "tokens": float(tokens),
-        "teraflop": teraflop(model, tokens),
+        "teraflop": learner.operations / 1e12,
         "loss": float(np.mean(tail)) if tail else math.nan,
         "skipped": float(learner.skipped),
     }

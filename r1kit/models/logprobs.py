@@ -85,7 +85,8 @@ def token_logprobs(
     """Log-probability of each target, and entropy of each distribution, both float32 (or float64) in nats.
 
     `hidden_ND` are the last hidden states at the positions that predict `targets_N`. The entropy carries no
-    gradient: it is a measurement. At most `chunk` x V logits exist at any time, forward or backward.
+    gradient: it is a measurement. At most `chunk` x V logits exist at any time, forward or backward; on a
+    CPU a chunk of more than 128 tokens counts as the next multiple of 128.
     """
     assert hidden_ND.dim() == 2, f"hidden states must be flat (N, D), got {tuple(hidden_ND.shape)}"
     assert targets_N.shape == hidden_ND.shape[:1]

@@ -67,7 +67,7 @@ def _overview(runs: _Runs, parents: Parents, compute: _Compute) -> _Lines:
         ]
         if counted:
             cost = mean(costs.get(stage) for costs in compute.values())
-            others.append(MISSING if cost is None else f"{cost:.1f}")
+            others.append(MISSING if cost is None else f"{cost:.3g}")
         rows.append([*names, *shares, *others])
     headings = ["Stage", *(["from"] if started else [])]
     measured = [*(_MEASURES[key][0] for key in measures), *(["TFLOP"] if counted else [])]
@@ -91,8 +91,9 @@ def _legend(runs: _Runs, counted: bool) -> str:
         text += f" The others are {'means over' if len(names) > 1 else 'of'} {', '.join(names)}: {meanings}."
     if counted:
         text += (
-            " *TFLOP* is the computing of the training that made the model: 10^12 operations, 6 per parameter"
-            " and trained token, 2 per parameter and sampled one."
+            " *TFLOP* is the computing of the model's own stage in 10^12 operations: 6 per parameter and"
+            " trained token, 2 per parameter and token only sampled or measured. What came before, the"
+            " making of its data, and reward models are not counted."
         )
     if len(runs) > 1:
         text += f" All numbers are means over {len(runs)} runs ({', '.join(runs)})."
