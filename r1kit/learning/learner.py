@@ -267,7 +267,8 @@ class _Sums:
 def _takes_few_shapes(model: nn.Module) -> bool:
     """Whether no row becomes wider than the model's context where widths are rounded up."""
     config: Any = model.config
-    return (getattr(config, "max_position_embeddings", None) or FEW.width) % FEW.width == 0
+    context = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return context is None or context % FEW.width == 0
 
 
 def prepare_for_training(model: nn.Module, gradient_checkpointing: bool) -> nn.Module:

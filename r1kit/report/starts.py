@@ -24,8 +24,7 @@ class Line:
 
 def model_parents(run: Path) -> dict[str, str | None]:
     """What the `stage.json` of every stage says; {} without any. Raises UserError for a damaged one."""
-    paths = sorted(run.glob("stages/[!.]*/stage.json"))
-    return {path.parent.name: _parent(json_object(path)) for path in paths}
+    return {stage: _parent(record) for stage, record in _records(run).items()}
 
 
 def lines(names: Sequence[str], parents: Parents) -> list[Line]:
@@ -52,13 +51,14 @@ def start_of(name: str, parents: Parents) -> str:
 
 def training_compute(run: Path) -> dict[str, float]:
     """10^12 operations of each finished training of a run, as its `stage.json` says; others are left out."""
-    found = {}
-    for path in sorted(run.glob("stages/[!.]*/stage.json")):
-        summary = json_object(path).get("summary")
-        value = number(summary, "teraflop") if isinstance(summary, dict) else None
-        if value is not None:
-            found[path.parent.name] = value
-    return found
+    summaries = {stage: record.get("summary") for stage, record in _records(run).items()}
+    found = {stage: number(made, "teraflop") for stage, made in summaries.items() if isinstance(made, dict)}
+    return {stage: value for stage, value in found.items() if value is not None}
+
+
+def _records(run: Path) -> dict[str, Row]:
+    """Stage -> its `stage.json`."""
+    return {path.parent.name: json_object(path) for path in sorted(run.glob("stages/[!.]*/stage.json"))}
 
 
 def _parent(record: Row) -> str | None:
