@@ -157,7 +157,7 @@ class Learner:
 
     def _layout_of(self, model: nn.Module) -> tuple[Layout, Grid]:
         if not self._batch.packing:
-            few = self._device.type == "cpu" and not self._batch.compile and _takes_few_shapes(model)
+            few = self._device.type == "cpu" and _takes_few_shapes(model)
             return (padded_in_few_shapes, FEW) if few else (padded, ANY)
         with self._attention_in_use(model):
             return (one_packed_row if takes_boundaries(attention_of(model)) else packed_rows), ANY
