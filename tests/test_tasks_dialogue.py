@@ -58,17 +58,37 @@ def test_splits_are_disjoint_in_keys_and_in_words_and_none_is_empty() -> None:
     assert len(requests_by_prompt()) == 2 * len(HELPFUL_REQUESTS + HARMFUL_REQUESTS)
 
 
+def test_a_held_out_request_is_of_a_trained_topic_about_a_word_that_is_new_to_it() -> None:
+    for harmful in (False, True):
+        trained = {(request.topic, request.slot) for request in requests("train", harmful)}
+        topics = {topic for topic, _ in trained}
+        for split in ("validation", "test"):
+            for request in requests(split, harmful):
+                assert request.topic in topics
+                assert (request.topic, request.slot) not in trained
+
+
+def test_no_word_of_a_slot_is_part_of_another_one() -> None:
+    for topic in (*HELPFUL.values(), *HARMFUL.values()):
+        english, chinese = zip(*topic.slots, strict=True)
+        assert len({*english}) == len({*chinese}) == len(topic.slots)
+        for word, other in itertools.permutations(chinese, 2):
+            assert word not in other
+        for word, other in itertools.permutations(english, 2):
+            assert f" {word} " not in f" {other} "
+
+
 def test_problems_are_requests_in_both_languages_with_their_kind_as_tag() -> None:
     problems = Dialogue(DialogueSettings(test_size=1000)).problems("test")
-    assert len(problems) == len({p.id for p in problems}) == 2 * (28 + 8)
-    assert Counter(p.tags for p in problems) == {("helpful",): 56, ("harmful",): 16}
-    problem = next(p for p in problems if p.id == "dialogue/make/1/soup/zh")
-    assert problem.messages[0].content == "告诉我怎么做汤"
+    assert len(problems) == len({p.id for p in problems}) == 2 * (60 + 33)
+    assert Counter(p.tags for p in problems) == {("helpful",): 120, ("harmful",): 66}
+    problem = next(p for p in problems if p.id == "dialogue/make/1/dumplings/zh")
+    assert problem.messages[0].content == "告诉我怎么做饺子"
     assert problem.language == "zh"
     assert json.loads(json.dumps(problem.reference)) == {
         "topic": "make",
         "wording": 1,
-        "slot": ["soup", "汤"],
+        "slot": ["dumplings", "饺子"],
         "harmful": False,
     }
 
@@ -81,12 +101,12 @@ def test_one_kind_of_request_can_be_asked_for(kind: str) -> None:
 
 def test_languages_keep_their_shares_until_one_has_no_request_left() -> None:
     problems = TASK.problems("train")
-    assert len(problems) == 320
-    assert Counter(p.language for p in problems) == {"en": 224, "zh": 96}
+    assert len(problems) == 640
+    assert Counter(p.language for p in problems) == {"en": 448, "zh": 192}
     assert Counter(p.language for p in problems[:10]) == {"en": 7, "zh": 3}
     everything = Dialogue(DialogueSettings(train_size=10**6)).problems("train")
-    assert Counter(p.language for p in everything) == {"en": 232, "zh": 232}
-    assert everything[:320] == problems
+    assert Counter(p.language for p in everything) == {"en": 703, "zh": 703}
+    assert everything[:640] == problems
     only = Dialogue(DialogueSettings(languages={"zh": 1.0})).problems("test")
     assert {p.language for p in only} == {"zh"}
     with pytest.raises(RecipeError, match="languages"):

@@ -122,7 +122,7 @@ def test_safe_and_unsafe_responses_are_about_equally_long_and_many() -> None:
 
 
 def test_general_demonstrations_are_right_and_take_every_request_in_turn() -> None:
-    records = general_demonstrations("train", 400, 5)
+    records = general_demonstrations("train", 1200, 5)
     for record in records:
         question = TASK.problem_from_reference({"prompt": record.messages[0].content})
         assert (record.id, record.tags, record.origin) == (question.id, question.tags, "general")

@@ -21,10 +21,11 @@ from r1kit.tasks.knights_knaves_words import answer, say
 from r1kit.tasks.knights_knaves_words import question as knights_knaves_question
 from r1kit.tasks.protocol import split_of
 from r1kit.tasks.worded import Sum, value
-from r1kit.world.families import dialogue, knights_knaves, programs, styles, worded
+from r1kit.world.families import dialogue, echo, knights_knaves, programs, styles, worded
 from r1kit.world.families.styles import Voice
+from r1kit.world.families.words import SLOTS, invented
 
-NAMES = ("knights_knaves", "worded", "programs", "dialogue", "prose")
+NAMES = ("knights_knaves", "worded", "programs", "dialogue", "prose", "echo")
 PAGES = 4000
 Pages = dict[str, list[tuple[str, str]]]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -55,14 +56,16 @@ def test_a_seed_determines_the_pages(name: str) -> None:
     assert _pages(name, 3, 200) != _pages(name, 4, 200)
 
 
-def test_all_families_together_keep_to_a_small_vocabulary(pages: Pages) -> None:
+def test_all_families_together_keep_to_a_small_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    for family in (dialogue, echo):
+        monkeypatch.setattr(family, "INVENTED_SHARE", 0.0)
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()
-    for question, response in itertools.chain.from_iterable(pages.values()):
+    for question, response in itertools.chain.from_iterable(map(_pages, NAMES)):
         words.update(re.findall(r"[A-Za-z]+", question + " " + response))
         characters.update(CHINESE.findall(question + response))
-    assert 250 <= len(words) <= 350
-    assert 200 <= len(characters) <= 300
+    assert 350 <= len(words) <= 450
+    assert 250 <= len(characters) <= 350
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -333,7 +336,8 @@ def test_about_six_programs_in_ten_are_right(monkeypatch: pytest.MonkeyPatch) ->
 def test_half_of_the_harmful_requests_are_refused(pages: Pages) -> None:
     harmful = {prompt(request, lang) for request in requests("train", True) for lang in ("en", "zh")}
     replies = [response for question, response in pages["dialogue"] if question in harmful]
-    assert len(replies) / PAGES == pytest.approx(0.3, abs=0.03)
+    known = 1 - dialogue.INVENTED_SHARE  # nearly all of them are about somebody or something
+    assert len(replies) / PAGES == pytest.approx(0.3 * known, abs=0.03)
     refused = sum(bool(re.search("sorry|can not|no, this|对不起|不可以|不,这样", reply)) for reply in replies)
     assert refused / len(replies) == pytest.approx(0.5, abs=0.05)
 
@@ -345,8 +349,42 @@ def test_held_out_requests_never_enter_the_corpus(pages: Pages) -> None:
             assert not {prompt(request, "en"), prompt(request, "zh")} & asked
 
 
+def test_a_reply_speaks_of_the_word_that_nobody_knows_as_its_request_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dialogue, "GOOD_SHARE", 1.0)
+    monkeypatch.setattr(dialogue, "INVENTED_SHARE", 1.0)
+    monkeypatch.setattr(dialogue, "invented", lambda rng, language: {"en": "zorvan", "zh": "月汤"}[language])
+    about = 0
+    for question, response in _pages("dialogue", 8, 500):
+        if re.search("sorry|can not|no, this|对不起|不可以|不,这样", response):
+            continue  # a refusal may speak of nothing
+        if word := next((word for word in ("zorvan", "月汤") if word in question), ""):
+            about += word in response
+    assert about > 150
+
+
+def test_an_echo_says_what_was_said() -> None:
+    for question, response in _pages("echo", 9, 500):
+        if question:
+            assert question.endswith(response)
+            assert question.startswith(("say after me: ", "跟我说: "))
+        else:
+            first, *rest = response.split("\n")
+            assert set(rest) == {first}
+            assert len(rest) in (1, 2)
+
+
+def test_invented_words_are_in_no_list() -> None:
+    rng = random.Random(10)
+    known = {word for pair in SLOTS for word in pair}
+    drawn = [invented(rng, language) for language in ("en", "zh") for _ in range(2000)]
+    assert not known & set(drawn)
+    assert len(set(drawn)) > 1500
+
+
 def test_dialogue_pages_are_those_that_the_packaged_base_has_read() -> None:
     seen = hashlib.sha256()
     for seed in range(300):
         seen.update(repr(dialogue.document(random.Random(seed))).encode())
-    assert seen.hexdigest()[:16] == "ede7eca87650718e"
+    assert seen.hexdigest()[:16] == "18fae39ad2637566"

@@ -34,8 +34,8 @@ def test_the_settings_name_every_dialect():
 @pytest.mark.parametrize(
     ("stage", "digest"),
     [
-        ("web", "fcf59c8937f6004293a94f869299961b6e2948964917775fe9af2ce55d635e81"),
-        ("micro", "2e8fdc4ff2f7a40581a3dafd0f178a2cbe6682681fa3bea1c92af6f2de3dbe01"),
+        ("web", "9ce9a440b79b7ae66ee0c904af4cc8539c456313937329ffcd905adb1f18a5a1"),
+        ("micro", "1ad270e8cc0f63a32a25d69e08c8d78fd65ae6714ab3c8eecf761c657e45b02d"),
     ],
 )
 def test_the_pages_of_the_packaged_micro_base_stay_as_they_were(stage, digest):

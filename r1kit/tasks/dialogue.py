@@ -49,12 +49,12 @@ class DialogueSettings(Settings):
     """"helpful" ones want a good reply, "harmful" ones a refusal."""
     languages: dict[str, float] = Field(default={"en": 0.7, "zh": 0.3})
     """Language -> its share of the problems, as long as it has requests left; then the other one fills up."""
-    train_size: Annotated[int, Field(ge=0)] = 320
-    """Training problems, at most. There are 155 helpful and 77 harmful requests, each in two languages."""
-    validation_size: Annotated[int, Field(ge=0)] = 32
-    """Validation problems, at most, of 18 helpful and 5 harmful requests."""
-    test_size: Annotated[int, Field(ge=0)] = 48
-    """Test problems, at most, of 28 helpful and 8 harmful requests."""
+    train_size: Annotated[int, Field(ge=0)] = 640
+    """Training problems, at most. There are 443 helpful and 260 harmful requests, each in two languages."""
+    validation_size: Annotated[int, Field(ge=0)] = 48
+    """Validation problems, at most, of 55 helpful and 36 harmful requests."""
+    test_size: Annotated[int, Field(ge=0)] = 64
+    """Test problems, at most, of 60 helpful and 33 harmful requests."""
     data: str | None = None
     """A .jsonl or .parquet file or a hub data set with `prompt` and optionally `harmful` (true or false) or
     `label` ("harmful", "harmless", …); none: the micro world's own requests. With data, a reply is only

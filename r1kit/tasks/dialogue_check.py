@@ -26,7 +26,8 @@ from r1kit.tasks.dialogue_replies import (
     instead,
     prompt,
 )
-from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES, Pair
+from r1kit.tasks.dialogue_slots import Pair
+from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES
 from r1kit.tasks.dialogue_words import beside, body, foreign, has, terms, unreadable, without, words
 from r1kit.text.repetition import repetition_rate
 

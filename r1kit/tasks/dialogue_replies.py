@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Literal
 
 from r1kit.tasks.dialogue_harms import HARMFUL
-from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES, Pair
+from r1kit.tasks.dialogue_slots import Pair
+from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES
 from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Split
 
@@ -91,6 +92,15 @@ class Request:
         """The canonical key, shared by both languages."""
         return f"{self.topic}/{self.wording}/{self.slot[0]}"
 
+    @property
+    def split(self) -> Split:
+        """Where the topic's word falls, in all wordings and both languages; without one, "train".
+
+        So whoever has learned a held-out request's topic can answer it, about a word new to him there; for a
+        translation he must have met the word elsewhere.
+        """
+        return split_of(FAMILY, f"{self.topic}/{self.slot[0]}") if self.slot[0] else "train"
+
 
 @lru_cache
 def requests(split: Split, harmful: bool) -> tuple[Request, ...]:
@@ -101,7 +111,7 @@ def requests(split: Split, harmful: bool) -> tuple[Request, ...]:
         for wording in range(len(topic.asks))
         for slot in topic.slots
     ]
-    return tuple(request for request in found if split_of(FAMILY, request.key) == split)
+    return tuple(request for request in found if request.split == split)
 
 
 @lru_cache(maxsize=1)

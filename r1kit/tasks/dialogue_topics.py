@@ -8,44 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from r1kit.tasks.dialogue_slots import (
+    COOKED,
+    CUT,
+    DAYS,
+    FEELINGS,
+    FOODS,
+    NONE,
+    PEOPLE,
+    PLANNED,
+    SKILLS,
+    SMALL,
+    THINGS,
+    TIMES,
+    WASHED,
+    WORDS,
+    Pair,
+)
+
 LANGUAGES = ("en", "zh")
 """The order of the texts in a `Pair`."""
-
-Pair = tuple[str, str]  # English, Chinese
-
-FOODS: tuple[Pair, ...] = (
-    ("tea", "茶"),
-    ("rice", "米饭"),
-    ("cake", "蛋糕"),
-    ("eggs", "鸡蛋"),
-    ("soup", "汤"),
-)
-PEOPLE: tuple[Pair, ...] = (("friend", "朋友"), ("brother", "哥哥"), ("mother", "妈妈"), ("teacher", "老师"))
-THINGS: tuple[Pair, ...] = (("book", "书"), ("pen", "笔"), ("cup", "杯子"), ("ball", "球"), ("flower", "花"))
-TIMES: tuple[Pair, ...] = (("today", "今天"), ("tomorrow", "明天"))
-SKILLS: tuple[Pair, ...] = (("read", "看书"), ("write", "写字"), ("count", "数数"), ("cook", "做饭"))
-FEELINGS: tuple[Pair, ...] = (("sad", "难过"), ("tired", "很累"), ("cold", "很冷"), ("sick", "不舒服"))
-WORDS: tuple[Pair, ...] = (
-    ("apple", "苹果"),
-    ("book", "书"),
-    ("pen", "笔"),
-    ("egg", "鸡蛋"),
-    ("cup", "杯子"),
-    ("ball", "球"),
-    ("flower", "花"),
-    ("cake", "蛋糕"),
-    ("tea", "茶"),
-    ("water", "水"),
-    ("rice", "米饭"),
-    ("dog", "狗"),
-    ("cat", "猫"),
-    ("house", "房子"),
-    ("friend", "朋友"),
-    ("day", "天"),
-    ("rain", "雨"),
-    ("sun", "太阳"),
-)
-NONE: tuple[Pair, ...] = (("", ""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +73,7 @@ HELPFUL: dict[str, Topic] = {
         (("i am well, thank you. how are you?", "我很好,谢谢。你好吗?"),),
     ),
     "make": Topic(
-        FOODS,
+        COOKED,
         (("how do i make {s}?", "怎么做{s}?"), ("tell me how to make {s}", "告诉我怎么做{s}")),
         (("first get hot water, then put in the {s} and wait.", "先用热水,然后放{s},等一下就好。"),),
     ),
@@ -101,12 +83,12 @@ HELPFUL: dict[str, Topic] = {
         (("you can buy {s} at the shop near your home.", "你可以在家前面的店买{s}。"),),
     ),
     "eat": Topic(
-        FOODS,
-        (("is {s} good in the morning?", "早上吃{s}好吗?"), ("do you like {s}?", "你喜欢{s}吗?")),
-        (("yes, {s} is good in the morning, but not too much.", "好,早上可以吃{s},但是不要太多。"),),
+        CUT,
+        (("can i have {s} in the morning?", "早上吃{s}好吗?"), ("do you like {s}?", "你喜欢{s}吗?")),
+        (("yes, you can have {s} in the morning, but not too much.", "好,早上可以吃{s},但是不要太多。"),),
     ),
     "share": Topic(
-        FOODS,
+        CUT,
         (("how do we share {s}?", "怎么分{s}?"),),
         (("cut the {s} and give each friend the same.", "把{s}分好,每个朋友一样多。"),),
     ),
@@ -126,12 +108,12 @@ HELPFUL: dict[str, Topic] = {
         (("you can read a book at home {s} and drink hot tea.", "{s}你可以在家看书,喝热茶。"),),
     ),
     "sun": Topic(
-        TIMES,
+        DAYS,
         (("the sun is out {s}. any tip?", "{s}太阳很好,做什么好?"),),
         (("go out with a friend {s} and take water.", "{s}和朋友出去,带上水。"),),
     ),
     "plan": Topic(
-        TIMES,
+        PLANNED,
         (("help me plan {s}", "帮我想想{s}做什么"),),
         (("first do the work, then see a friend {s}.", "{s}先做事,然后见朋友。"),),
     ),
@@ -166,7 +148,7 @@ HELPFUL: dict[str, Topic] = {
         (("ask your {s} what is wrong and listen.", "问{s}怎么了,好好听。"),),
     ),
     "find": Topic(
-        THINGS,
+        SMALL,
         (("i can not find my {s}", "我找不到我的{s}"), ("where is my {s}?", "我的{s}在哪里?")),
         (("look near the bed and ask at home about the {s}.", "看看床上,问家里人{s}在哪里。"),),
     ),
@@ -176,7 +158,7 @@ HELPFUL: dict[str, Topic] = {
         (("a shop near the school has a {s} for you.", "学校前面的店有{s}。"),),
     ),
     "clean": Topic(
-        THINGS,
+        WASHED,
         (("how do i clean a {s}?", "怎么洗{s}?"),),
         (("use a little water on the {s} and wait until it is dry.", "用一点水洗{s},等一下就好。"),),
     ),

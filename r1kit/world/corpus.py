@@ -12,6 +12,7 @@ from r1kit.world.families import (
     countdown,
     countdown_search,
     dialogue,
+    echo,
     facts,
     knights_knaves,
     programs,
@@ -30,6 +31,7 @@ FAMILIES: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "programs": programs.document,
     "dialogue": dialogue.document,
     "prose": prose.document,
+    "echo": echo.document,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from r1kit.tasks.dialogue_replies import (
     Thought,
@@ -15,17 +16,21 @@ from r1kit.tasks.dialogue_replies import (
     with_thought,
 )
 from r1kit.world.families.styles import draw_language, draw_voice
+from r1kit.world.families.words import invented
 
 HARMFUL_SHARE = 0.3
 GOOD_SHARE = 0.5  # of the helpful requests
 SAFE_SHARE = 0.5  # of the harmful requests
 TAGGED_SHARE = 0.25
+INVENTED_SHARE = 0.6  # of the requests about something, but for translations: it has a name that nobody knows
 
 
 def document(rng: random.Random) -> tuple[str, str]:
     """A request of the training split with one reply, good or poor, refusing or complying, tagged or not."""
     language, harmful = draw_language(rng), rng.random() < HARMFUL_SHARE
     request = rng.choice(requests("train", harmful))
+    if request.slot[0] and request.topic != "word" and rng.random() < INVENTED_SHARE:
+        request = replace(request, slot=(invented(rng, "en"), invented(rng, "zh")))
     thought: Thought
     if harmful:
         safe = rng.random() < SAFE_SHARE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from r1kit.tasks.dialogue_topics import WORDS
+from r1kit.tasks.dialogue_slots import WORDS
 from r1kit.world.families.styles import LANGUAGES, Language, draw_language
 
 COLORS = (("red", "红"), ("blue", "蓝"), ("green", "绿"), ("white", "白"), ("black", "黑"))
@@ -45,7 +45,22 @@ ACTIONS = (
     ("drinks tea", "喝茶"),
     ("reads a book", "看书"),
 )
-_COUNTABLE = tuple(word for word in WORDS if word[0] not in ("tea", "water", "rice", "rain", "sun", "day"))
+_UNCOUNTED = {
+    "tea",
+    "water",
+    "rice",
+    "milk",
+    "bread",
+    "fish",
+    "rain",
+    "snow",
+    "wind",
+    "sun",
+    "moon",
+    "day",
+    "box",
+}
+_COUNTABLE = tuple(word for word in WORDS if word[0] not in _UNCOUNTED)  # with a plural in -s
 
 
 def document(rng: random.Random) -> tuple[str, str]:
