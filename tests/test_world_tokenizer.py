@@ -35,7 +35,7 @@ def test_the_settings_name_every_dialect():
     ("stage", "digest"),
     [
         ("web", "9ce9a440b79b7ae66ee0c904af4cc8539c456313937329ffcd905adb1f18a5a1"),
-        ("micro", "1ad270e8cc0f63a32a25d69e08c8d78fd65ae6714ab3c8eecf761c657e45b02d"),
+        ("micro", "bef7aee7b7ec83479242974f422c50492c44693e4f6b764ae61bcc96f19319e7"),
     ],
 )
 def test_the_pages_of_the_packaged_micro_base_stay_as_they_were(stage, digest):
