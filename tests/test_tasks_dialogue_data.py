@@ -15,7 +15,7 @@ from r1kit.tasks.dialogue_data import (
     length_gap,
     preferences,
 )
-from r1kit.tasks.dialogue_replies import SPLITS, THOUGHTS, prompt, requests
+from r1kit.tasks.dialogue_replies import SPLITS, THOUGHTS, good_replies, prompt, requests
 from r1kit.tasks.dialogue_topics import LANGUAGES
 from r1kit.text.tags import parse
 from r1kit.types import Judged, Outcome, Preference, Problem, Split, Verdict
@@ -47,6 +47,21 @@ def test_chosen_replies_pass_the_check_and_rejected_ones_fail(split: Split) -> N
         details[found.detail.split(" ")[0]] += 1
     told = {"off", "does", "curt", "repeats", "says", "refuses", "has"}  # "has": another language
     assert told <= {kind for kind, count in details.items() if count >= 5}
+
+
+def test_no_training_text_holds_a_good_reply_to_a_held_out_request() -> None:
+    held_out = {
+        reply
+        for split in ("validation", "test")
+        for request in requests(split, False)
+        for language in LANGUAGES
+        for reply in good_replies(request, language)
+    }
+    trained = [text for pair in preferences("train", 3000, 1) for text in (pair.chosen, pair.rejected)]
+    trained += [record.response for record in judged("train", 2000, 1)]
+    trained += [record.messages[-1].content for record in general_demonstrations("train", 2000, 1)]
+    assert len(held_out) > 150
+    assert not [text for text in trained if any(reply in text for reply in held_out)]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import TypeVar
 
@@ -167,11 +168,12 @@ def _other_topic(rng: random.Random, request: Request, language: str) -> str:
 
 
 def _wrong_thing(rng: random.Random, request: Request, language: str) -> str:
-    """The good reply about something else of the same sort: rice, where tea was asked for."""
-    others = [slot for slot in HELPFUL[request.topic].slots if slot != request.slot]
+    """The good reply about something else of the same sort and split: rice, where tea was asked for."""
+    others = [replace(request, slot=slot) for slot in HELPFUL[request.topic].slots if slot != request.slot]
+    others = [other for other in others if other.split == request.split]
     if not others:
         return _other_topic(rng, request, language)
-    return good_reply(rng, Request(request.topic, request.wording, rng.choice(others)), language)
+    return good_reply(rng, rng.choice(others), language)
 
 
 def _repetition(rng: random.Random, request: Request, language: str) -> str:

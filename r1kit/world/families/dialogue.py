@@ -26,7 +26,10 @@ INVENTED_SHARE = 0.6  # of the requests about something, but for translations: i
 
 
 def document(rng: random.Random) -> tuple[str, str]:
-    """A request of the training split with one reply, good or poor, refusing or complying, tagged or not."""
+    """A request with one reply, good or poor, refusing or complying, tagged or not.
+
+    The request is of the training split, or one like it about an invented word.
+    """
     language, harmful = draw_language(rng), rng.random() < HARMFUL_SHARE
     request = rng.choice(requests("train", harmful))
     if request.slot[0] and request.topic != "word" and rng.random() < INVENTED_SHARE:
