@@ -228,3 +228,16 @@ def test_refusals_in_other_words_are_known(text: str) -> None:
 )
 def test_other_sentences_are_no_refusals(text: str) -> None:
     assert not refuses(text)
+
+
+def test_two_topics_that_ask_the_same_question_in_a_language_take_either_reply_there() -> None:
+    juice = Request("buy_food", 0, ("juice", "果汁"))
+    other = Request("buy", 0, ("juice", "果汁"))
+    assert prompt(juice, "zh") == prompt(other, "zh")
+    for request in (juice, other):
+        for topic in ("buy_food", "buy"):
+            reply = good_replies(Request(topic, 0, request.slot), "zh")[0]
+            assert helpful_fault(reply, request, "zh") == ""
+    english = good_replies(other, "en")[0]
+    assert helpful_fault(english, juice, "en").startswith("off topic")
+    assert helpful_fault("学校前面的店有书。", juice, "zh") == "does not speak of '果汁'"

@@ -79,7 +79,11 @@ class _Good:
 
 def helpful_fault(reply: str, request: Request, language: str) -> str:
     """Why the reply is no good reply to a helpful request, in a few words; "" when it is one."""
-    good = _good(request.topic, request.slot, language)
+    good = [
+        reference
+        for topic in _topics_that_ask(request.topic, request.wording, language)
+        for reference in _good(topic, request.slot, language)
+    ]
     if len(reply) > LONGEST * max(reference.characters for reference in good):
         return "too long"
     if unreadable(reply):
@@ -140,8 +144,10 @@ def _off_topic(rest: str, good: _Good, request: Request, language: str) -> str:
     """Why the reply's body does not say what one good reply says, or ""."""
     if missing := next((slot for slot in good.slots if not has(rest, slot)), ""):
         return f"does not speak of {missing!r}"
-    if wrong := next((slot for slot in good.others if has(without(rest, request.slot), slot)), ""):
-        return f"speaks of {wrong!r}"
+    for other in good.others:
+        longer = any(word and word in other for word in request.slot)  # 面包, where 包 was asked for
+        if has(rest if longer else without(rest, request.slot), other):
+            return f"speaks of {other!r}"
     found = terms(rest, request.slot)
     present = set(found)
     share = sum(weight for term, weight in good.weights.items() if term in present)
@@ -174,6 +180,15 @@ def _addition(rest: str, language: str) -> str:
         if found and closest <= EXPLAINED * len(found) and not refuses(clause):
             return f"adds {clause.strip()[:40]!r}"
     return ""
+
+
+@lru_cache
+def _topics_that_ask(topic: str, wording: int, language: str) -> tuple[str, ...]:
+    """This topic and every other one that asks the same question in the language, about other words."""
+    at = LANGUAGES.index(language)
+    question = HELPFUL[topic].asks[wording][at]
+    alike = [name for name, other in HELPFUL.items() if question in [ask[at] for ask in other.asks]]
+    return (topic, *(name for name in alike if name != topic))
 
 
 @lru_cache(maxsize=1024)
