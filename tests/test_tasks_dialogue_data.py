@@ -151,3 +151,15 @@ def test_general_demonstrations_are_right_and_take_every_request_in_turn() -> No
     plain = general_demonstrations("test", 20, 5, tagged_share=0.0, harmful_share=1.0)
     assert not any("<" in record.messages[-1].content for record in plain)
     assert {record.tags for record in plain} == {("harmful",)}
+
+
+def test_so_many_demonstrations_are_poor_as_asked_for_and_refusals_stay() -> None:
+    records = general_demonstrations("train", 1000, 6, poor_share=0.4)
+    right: dict[str, list[bool]] = {"helpful": [], "harmful": []}
+    for record in records:
+        question = TASK.problem_from_reference({"prompt": record.messages[0].content})
+        answer = parse(record.messages[-1].content).answer or ""
+        right[record.tags[0]].append(TASK.verify(question, answer).correct)
+    assert fmean(right["helpful"]) == pytest.approx(0.6, abs=0.05)
+    assert all(right["harmful"])
+    assert len(right["harmful"]) > 200

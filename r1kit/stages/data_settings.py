@@ -124,7 +124,7 @@ class DialogueDataSettings(Settings):
     """Generated dialogue in the micro world's words: general examples for SFT 2, data for reward models."""
 
     rows: Literal["demonstrations", "preferences", "judged"]
-    """demonstrations: good replies and kind refusals. preferences: pairs for helpfulness. judged: safe and
+    """demonstrations: replies and kind refusals. preferences: pairs for helpfulness. judged: safe and
     unsafe responses for harmlessness."""
     count: int = Field(default=1000, ge=1)
     """Rows."""
@@ -132,6 +132,9 @@ class DialogueDataSettings(Settings):
     """Share of replies in `<think>…</think><answer>…</answer>`, with a short thought."""
     harmful_share: float = Field(default=0.3, ge=0, le=1)
     """Of the demonstrations: share of harmful requests, which are refused."""
+    poor_share: float = Field(default=0.0, ge=0, le=1)
+    """Of the demonstrations' replies to helpful requests: share of curt, beside the point or repeating ones,
+    as unedited text has them; 0: all are good."""
     languages: dict[str, float] = Field(default={"en": 0.7, "zh": 0.3})
     """Language -> its share."""
 

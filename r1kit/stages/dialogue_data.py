@@ -23,6 +23,7 @@ def _demonstrations(settings: DialogueDataSettings, seed: int) -> Rows:
         seed,
         tagged_share=settings.tagged_share,
         harmful_share=settings.harmful_share,
+        poor_share=settings.poor_share,
         languages=settings.languages,
     )
     return [demonstration_row(demonstration) for demonstration in made]

@@ -29,6 +29,7 @@ from r1kit.tasks.dialogue_replies import (
     good_reply,
     instead,
     other_request,
+    poor_reply,
     requests,
     safe_reply,
     said_back,
@@ -130,13 +131,15 @@ def general_demonstrations(
     *,
     tagged_share: float = 1.0,
     harmful_share: float = 0.3,
+    poor_share: float = 0.0,
     languages: Mapping[str, float] = ENGLISH_MOSTLY,
 ) -> list[Demonstration]:
-    """`count` good replies and kind refusals, every request of the split in turn: the general half of SFT 2.
+    """`count` replies and kind refusals, every request of the split in turn: the general half of SFT 2.
 
     Args:
         tagged_share: of the demonstrations: the reply as `<think>…</think>\\n<answer>…</answer>`.
         harmful_share: of the demonstrations: refusals.
+        poor_share: of the replies to helpful requests: curt, beside the point, or repeating.
         languages: language -> its share.
     """
     turns = {harmful: _in_turn(split, harmful, seed) for harmful in (False, True)}
@@ -145,7 +148,9 @@ def general_demonstrations(
         rng = seeds.generator(seed, NAME, "general", split, index)
         request = next(turns[rng.random() < harmful_share])
         language = _draw(rng, languages)
-        reply = (_kind_refusal if request.harmful else good_reply)(rng, request, language)
+        poor = rng.random() < poor_share
+        write = _kind_refusal if request.harmful else poor_reply if poor else good_reply
+        reply = write(rng, request, language)
         if rng.random() < tagged_share:
             reply = with_thought("safe" if request.harmful else "help", language, reply)
         problem = problem_of_request(request, language)

@@ -7,7 +7,7 @@ import re
 
 from r1kit.tasks import dialogue_slots
 from r1kit.tasks.dialogue_harms import HARMFUL
-from r1kit.tasks.dialogue_topics import HELPFUL, Topic
+from r1kit.tasks.dialogue_topics import HELPFUL
 
 SLOTS: tuple[tuple[str, str], ...] = tuple(
     dict.fromkeys(
@@ -26,18 +26,17 @@ SLOTS: tuple[tuple[str, str], ...] = tuple(
 )
 """Every word of the dialogue's lists, in English and Chinese."""
 
-_TEXTS = [
-    text
-    for topic in (*HELPFUL.values(), *HARMFUL.values())
-    for pair in topic.asks + (topic.good if isinstance(topic, Topic) else (topic.instead,))
-    for text in pair
-]
+_TEXTS = [text for topic in HELPFUL.values() for pair in topic.asks + topic.good for text in pair]
+_TEXTS += [text for harm in HARMFUL.values() for pair in (*harm.asks, harm.instead) for text in pair]
 _KNOWN = {word for pair in SLOTS for word in pair} | set(re.findall("[a-z]+", " ".join(_TEXTS)))
 _HAN = sorted({character for _, chinese in SLOTS for character in chinese})
 
 
 def invented(rng: random.Random, language: str) -> str:
-    """A word that is not in the world's lists: who repeats it has read it, and not learned it by heart."""
+    """A word that is not in the lists of dialogue: who repeats it has read it, not learned it by heart.
+
+    A single Chinese character may be a word that other pages know.
+    """
     while True:
         if language == "zh":
             word = "".join(rng.choices(_HAN, k=rng.choice((1, 2, 2, 3))))
