@@ -1,7 +1,8 @@
 """The words that fill the slots of requests, in English and Chinese.
 
 Many words, most of them in several topics, so that a reply's word is learned to be the request's, not to be
-remembered. No word is part of another of its list, and each makes sense in the topics that have the list.
+remembered. No word is part of another of its list. Each is meant to make sense in the topics that have the
+list; a few are odd there ("my friend is lost").
 """
 
 from __future__ import annotations
