@@ -85,3 +85,25 @@ def test_excluded_tokens_are_never_drawn_at_the_ends_of_the_unit_interval() -> N
     logits = torch.tensor([[-torch.inf, 1.0, 0.0, -torch.inf]]).expand(2, -1)
     edges = torch.tensor([0.0, 1 - 2.0**-24])
     assert draw(logits, edges, SamplingParams()).tokens.tolist() == [1, 2]
+
+
+def plain_keep_mask(weights: list[float], top_k: int, top_p: float) -> list[bool]:
+    """The definition, token by token: the heaviest first, until their share of top-k reaches top-p."""
+    ranked = sorted(range(len(weights)), key=lambda i: (-weights[i], i))[: top_k or None]
+    total, mass, kept = math.fsum(weights[i] for i in ranked), 0.0, [False] * len(weights)
+    for place, token in enumerate(ranked):
+        kept[token] = place == 0 or (weights[token] > 0 and (top_p >= 1 or mass < top_p * total))
+        mass += weights[token]
+    return kept
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0, 12.0])  # from nearly equal weights to rows sure of one token
+def test_top_k_and_top_p_agree_with_their_definition_where_many_weights_are_equal(scale: float) -> None:
+    generator = torch.Generator().manual_seed(int(scale * 10))
+    # steps of an eighth: ties are everywhere, at the boundaries too
+    logits = (torch.randn(48, 300, generator=generator) * scale * 8).round() / 8
+    weights = (logits - logits.amax(-1, keepdim=True)).double().exp()
+    weights[5, 7:] = 0.0
+    for top_k, top_p in [(0, 0.95), (0, 0.5), (0, 0.999), (20, 1.0), (20, 0.9), (1, 0.9), (400, 0.95)]:
+        expected = [plain_keep_mask(row, top_k, top_p) for row in weights.tolist()]
+        assert keep_mask(weights, top_k, top_p).tolist() == expected, (top_k, top_p)

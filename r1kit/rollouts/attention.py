@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
@@ -43,10 +44,24 @@ def decode_attention(
             module, query, key, value, attention_mask, scaling=scaling, position_bias=position_bias, **rest
         )
         return output
+    return attend(query, key, value, attention_mask, scaling), None
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None = None
+) -> Tensor:
+    """What a single query of each row, (B, H, 1, D), finds in the cache: (B, 1, H, D)."""
     rows, heads, _, width = query.shape
-    grouped = query.view(rows, key.shape[1], heads // key.shape[1], width)
-    mixed = scaled_dot_product_attention(grouped, key, value, attn_mask=attention_mask, scale=scaling)
-    return mixed.reshape(rows, 1, heads, value.shape[-1]), None
+    groups = heads // key.shape[1]
+    if groups <= 2 and query.device.type == "cpu" and query.dtype == torch.bfloat16:
+        # the processor's kernel is made for one query in 16 bits: up to 1.7 times as fast as with two
+        mixed = scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True
+        )
+    else:
+        grouped = query.view(rows, key.shape[1], groups, width)
+        mixed = scaled_dot_product_attention(grouped, key, value, attn_mask=mask, scale=scaling)
+    return mixed.reshape(rows, 1, heads, value.shape[-1])
 
 
 AttentionInterface.register(NAME, decode_attention)

@@ -17,6 +17,8 @@ from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer, Dynam
 
 from r1kit.errors import ModelError
 
+MOST_ROWS = 1024  # decoded at once where memory allows; more do not make a laptop faster
+_CPU_MEMORY = 4 << 30  # bytes of keys and values; on a GPU a quarter of its memory
 _GROWTH = 64  # positions; capacity grows by the larger of this and a quarter
 
 
@@ -44,6 +46,24 @@ def _position_limit(config: Any) -> int | None:
     return None if value is None else int(value)
 
 
+def position_bytes(model: Any) -> int:
+    """Memory of one position of one row in this cache: keys and values of all layers and heads."""
+    config = model.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    keys = getattr(config, "qk_head_dim", None) or width
+    values = getattr(config, "v_head_dim", None) or width
+    return int(config.num_hidden_layers * heads * (keys + values) * model.dtype.itemsize)
+
+
+def rows_within_memory(model: Any, positions: int) -> int:
+    """Rows of `positions` positions that the cache may hold at once, `MOST_ROWS` at most."""
+    memory = _CPU_MEMORY
+    if model.device.type == "cuda":
+        memory = torch.cuda.get_device_properties(model.device).total_memory // 4
+    return max(1, min(MOST_ROWS, memory // (position_bytes(model) * positions)))
+
+
 @dataclass(slots=True)
 class Step:
     """The decoding step under way, shared by all layers."""
@@ -56,9 +76,9 @@ class Step:
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
-    """Keys and values of one decoder layer: two tensors of shape (slots, capacity, H, D), D may differ.
+    """Keys and values of one decoder layer: two tensors of shape (slots, H, capacity, D), D may differ.
 
-    Heads of a position lie together: a step writes one piece of memory per row and reads rows as one stream.
+    The positions of a head lie together: attention reads far more than a step writes.
     """
 
     is_sliding = False
@@ -80,14 +100,13 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         step = self.step
         live = key_states.shape[0]
         if step.lengths is None:
-            self.keys[:live, step.width - 1] = key_states[:, :, 0]
-            self.values[:live, step.width - 1] = value_states[:, :, 0]
+            self.keys[:live, :, step.width - 1] = key_states[:, :, 0]
+            self.values[:live, :, step.width - 1] = value_states[:, :, 0]
         else:
             rows_B = step.rows[:live]
-            self.keys[rows_B, step.lengths] = key_states[:, :, 0]
-            self.values[rows_B, step.lengths] = value_states[:, :, 0]
-        keys, values = self.keys[:live, : step.width], self.values[:live, : step.width]
-        return keys.transpose(1, 2), values.transpose(1, 2)
+            self.keys[rows_B, :, step.lengths] = key_states[:, :, 0]
+            self.values[rows_B, :, step.lengths] = value_states[:, :, 0]
+        return self.keys[:live, :, : step.width], self.values[:live, :, : step.width]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """(key length, key offset) of the step under way."""
@@ -101,14 +120,14 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         """-1: it grows as needed."""
         return -1
 
-    def grow(self, capacity: int) -> None:
-        """Make room for `capacity` positions, keeping what is there."""
+    def grow(self) -> None:
+        """Make room for the step's `capacity` positions in its first `slots` rows, keeping what is there."""
         if not self.is_initialized:
             return
         for name in ("keys", "values"):
             old: Tensor = getattr(self, name)
-            new = _slots(old.transpose(1, 2), old.shape[0], capacity)
-            new[:, : old.shape[1]] = old
+            new = _slots(old, self.step.slots, self.step.capacity)
+            new[:, :, : old.shape[2]] = old[: self.step.slots]
             setattr(self, name, new)
 
     def write(self, first: int, index: Tensor, keys: Tensor, values: Tensor) -> None:
@@ -116,19 +135,19 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(keys, values)
         rows, length = slice(first, first + index.shape[0]), keys.shape[2]
-        self.keys[rows, :length] = keys[index].transpose(1, 2)
-        self.values[rows, :length] = values[index].transpose(1, 2)
+        self.keys[rows, :, :length] = keys[index]
+        self.values[rows, :, :length] = values[index]
 
     def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
         """Copy the first `width` positions of slots `sources` over slots `holes`."""
         if self.is_initialized:
-            self.keys[holes, :width] = self.keys[sources, :width]
-            self.values[holes, :width] = self.values[sources, :width]
+            self.keys[holes, :, :width] = self.keys[sources, :, :width]
+            self.values[holes, :, :width] = self.values[sources, :, :width]
 
 
 def _slots(like: Tensor, slots: int, capacity: int) -> Tensor:
-    """Zeros of shape (slots, capacity, H, D) for keys or values `like` of shape (…, H, …, D)."""
-    return torch.zeros(slots, capacity, like.shape[1], like.shape[3], dtype=like.dtype, device=like.device)
+    """Zeros of shape (slots, H, capacity, D) for keys or values `like` of shape (…, H, …, D)."""
+    return torch.zeros(slots, like.shape[1], capacity, like.shape[3], dtype=like.dtype, device=like.device)
 
 
 class SlotCache(Cache):  # type: ignore[misc]
@@ -138,26 +157,29 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.step = Step(slots, torch.arange(slots, device=device))
         super().__init__(layers=[SlotLayer(self.step) for _ in range(layers)])
 
-    def begin_step(self, width: int, lengths_B: Tensor | None) -> None:
+    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
         """Announce a step that attends to `width` positions; `lengths_B` is None when all rows are equally
-        long.
+        long. No row from `slots` on will be used any more.
         """
-        self.reserve(width)
+        self.reserve(width, slots)
         self.step.width, self.step.lengths = width, lengths_B
 
-    def reserve(self, capacity: int) -> None:
-        """Grow all layers, in chunks, to hold at least `capacity` positions."""
+    def reserve(self, capacity: int, slots: int) -> None:
+        """Grow all layers, in chunks, to hold at least `capacity` positions; the rows from `slots` on are
+        given up then, because late in a batch few long rows are left.
+        """
         held = self.step.capacity
         if capacity > held:
             self.step.capacity = max(capacity, held + max(_GROWTH, held // 4))
+            self.step.slots = min(slots, self.step.slots)
             for layer in self.layers:
-                layer.grow(self.step.capacity)
+                layer.grow()
 
     def write_prompts(self, first: int, index: Tensor, prompts: list[tuple[Tensor, Tensor]]) -> None:
         """Slots first, first+1, … take the prefilled prompts `index`; `prompts` holds (keys, values) by
         layer.
         """
-        self.reserve(prompts[0][0].shape[2])
+        self.reserve(prompts[0][0].shape[2], self.step.slots)
         for layer, (keys, values) in zip(self.layers, prompts, strict=True):
             layer.write(first, index, keys, values)
 

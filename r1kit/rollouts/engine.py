@@ -11,7 +11,7 @@ decoding step.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +24,13 @@ from transformers import DynamicCache
 from r1kit.errors import ModelError
 from r1kit.rollouts import sampling, stopping
 from r1kit.rollouts.cache import SlotCache
+from r1kit.rollouts.forward import Forward, model_forward
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Finish
 
 _PREFILL_TOKENS = 8192  # padded prompt tokens in one forward pass
 _ROWS = _POSITIONS = 16  # computed in multiples: for each shape of a product oneDNN generates code anew
 _OUTPUT_CHUNK = 256  # columns by which the record of drawn tokens grows
-
-Forward = Callable[[Tensor, Tensor, Tensor | None, SlotCache], Tensor]
-"""(tokens_B, positions_B, additive mask (B, 1, 1, T) or None, cache) -> logits_BV"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +153,7 @@ class Engine:
         width = _multiple(longest + 1, _POSITIONS)
         lengths_R[live:] = longest  # rows after the live ones must stay within what is reserved
         ragged = bool((self.lengths[:live] != width - 1).any())
-        self.cache.begin_step(width, lengths_R if ragged else None)
+        self.cache.begin_step(width, lengths_R if ragged else None, self.slots if self.queue else rows)
         mask = _length_mask(lengths_R, width, self.model.dtype) if ragged else None
         logits_BV = self.forward(tokens_R, lengths_R, mask, self.cache)[:live]
         draw = sampling.draw(logits_BV, sampling.uniforms(seeds_B, counts_B), self.params)
@@ -285,20 +283,3 @@ def _length_mask(lengths_B: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     hidden_BT = torch.arange(width, device=lengths_B.device) > lengths_B[:, None]
     mask_BT = torch.zeros(hidden_BT.shape, dtype=dtype, device=lengths_B.device)
     return mask_BT.masked_fill_(hidden_BT, torch.finfo(dtype).min)[:, None, None]
-
-
-def model_forward(model: Any) -> Forward:
-    """The forward pass of any `transformers` decoder, for one new token per row."""
-
-    def forward(tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: SlotCache) -> Tensor:
-        output = model(
-            input_ids=tokens_B[:, None],
-            position_ids=positions_B[:, None],
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        logits_BV: Tensor = output.logits[:, -1]
-        return logits_BV
-
-    return forward

@@ -22,8 +22,9 @@ from r1kit import seeds as seed_paths
 from r1kit.errors import ModelError
 from r1kit.rollouts import stopping
 from r1kit.rollouts.attention import decode_attention_in_use
-from r1kit.rollouts.cache import context_limit
+from r1kit.rollouts.cache import MOST_ROWS, context_limit, rows_within_memory
 from r1kit.rollouts.engine import Engine, Job, Response
+from r1kit.rollouts.lowered import lowered_forward
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Completion, Prompt
 
@@ -34,7 +35,8 @@ class LocalSampler:
     Args:
         model: a `transformers` causal language model with full attention.
         tokenizer: its tokenizer.
-        max_batch: most rows decoded at once; more wait. Lower it when memory runs out.
+        max_batch: most rows decoded at once; more wait. Lower it when memory runs out. None: 1,024, or fewer
+        when their keys and values could take more than a quarter of the device's memory (CPU: 4 GiB).
         dtype: number format to decode in. When it differs from the model's, the sampler keeps a converted
         copy of the weights, refreshed by `update`; otherwise it reads the model's own weights and costs no
         memory.
@@ -43,7 +45,12 @@ class LocalSampler:
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Any, *, max_batch: int = 512, dtype: torch.dtype | None = None
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        *,
+        max_batch: int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         source: Any = model
         if source.config._attn_implementation not in ("sdpa", "eager"):
@@ -134,7 +141,10 @@ class LocalSampler:
             self._tables[params.stop] = stopping.code_table(
                 self.tokenizer, vocabulary, self._ends, params.stop
             )
-        return Engine(self._model, self.tokenizer, params, jobs, self._tables[params.stop], self.max_batch)
+        longest = max(len(job.prompt) + job.limit for job in jobs)
+        rows = self.max_batch or rows_within_memory(self._model, longest)
+        forward = lowered_forward(self._model)
+        return Engine(self._model, self.tokenizer, params, jobs, self._tables[params.stop], rows, forward)
 
     def _completions(
         self, responses: Sequence[Response], prompts: Sequence[Prompt], params: SamplingParams
@@ -164,7 +174,7 @@ class LocalSampler:
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise ModelError(
-                    f"out of memory while sampling up to {self.max_batch} rows at once: "
+                    f"out of memory while sampling up to {self.max_batch or MOST_ROWS} rows at once: "
                     "lower max_batch or max_new_tokens"
                 ) from error
             raise

@@ -96,13 +96,40 @@ def keep_mask(weights_BV: Tensor, top_k: int, top_p: float) -> Tensor:
     Top-p keeps the smallest number of leading tokens whose probability sum reaches `top_p`
     (Holtzman et al. 2020, arXiv 1904.09751); the first always stays.
     """
-    vocabulary = weights_BV.shape[-1]
-    ranked_BV, order_BV = weights_BV.sort(dim=-1, descending=True, stable=True)
-    if 0 < top_k < vocabulary:
-        ranked_BV[:, top_k:] = 0.0
-    kept_BV = ranked_BV > 0.0
+    if top_p >= 1.0:
+        return _ranked_mask(weights_BV, top_k, top_p)
+    peaks_B, first_B = weights_BV.max(dim=-1)
+    kept_BV = torch.zeros(weights_BV.shape, dtype=torch.bool, device=weights_BV.device)
+    kept_BV.scatter_(1, first_B[:, None], True)
+    # sorting costs more than all else of a draw, and most rows are sure of their next token
+    (unsure_U,) = (peaks_B < top_p * weights_BV.sum(-1)).nonzero(as_tuple=True)
+    if len(unsure_U):
+        kept_BV[unsure_U] = _ranked_mask(weights_BV[unsure_U], top_k, top_p)
+    return kept_BV
+
+
+def _ranked_mask(weights_BV: Tensor, top_k: int, top_p: float) -> Tensor:
+    """`keep_mask` by sorting the tokens that may stay.
+
+    Tokens lighter than (1 - top_p) of the mean weight hold less than 1 - top_p of the mass between them, so
+    that the others reach `top_p` without them; half of that leaves room for rounding.
+    """
+    limited = 0 < top_k < weights_BV.shape[-1]
+    if limited:
+        least_B1 = weights_BV.topk(top_k).values[:, -1:]
+    else:
+        least_B1 = weights_BV.mean(-1, keepdim=True) * ((1.0 - top_p) / 2)
+    most = int((weights_BV >= least_B1).sum(-1).max())
+    # in the order of their ids, for the stable sort
+    candidates_BC = weights_BV.topk(most, sorted=False).indices.sort(-1).values
+    ranked_BC, order_BC = weights_BV.gather(1, candidates_BC).sort(dim=-1, descending=True, stable=True)
+    if limited:
+        ranked_BC[:, top_k:] = 0.0
+    kept_BC = ranked_BC > 0.0
     if top_p < 1.0:
-        cumulative_BV = ranked_BV.cumsum(dim=-1)
-        kept_BV &= (cumulative_BV - ranked_BV) < top_p * cumulative_BV[:, -1:]
-        kept_BV[:, 0] = True
-    return torch.zeros_like(kept_BV).scatter_(1, order_BV, kept_BV)
+        cumulative_BC = ranked_BC.cumsum(dim=-1)
+        total_B1 = cumulative_BC[:, -1:] if limited else weights_BV.sum(-1, keepdim=True)
+        kept_BC &= (cumulative_BC - ranked_BC) < top_p * total_B1
+        kept_BC[:, 0] = True
+    kept_BV = torch.zeros(weights_BV.shape, dtype=torch.bool, device=weights_BV.device)
+    return kept_BV.scatter_(1, candidates_BC.gather(1, order_BC), kept_BC)

@@ -26,7 +26,7 @@ from r1kit.tracking.stop import StopFlag
 from r1kit.types import Finish, Outcome, Problem, RolloutGroup
 
 SAMPLES = "samples.jsonl"  # the log of a stage that draws once
-ROUND = 512  # samples of one round; large enough to keep the sampler's batch full
+ROUND = 1024  # samples of one round; large enough to keep the sampler's batch full
 
 
 @dataclass(frozen=True, slots=True)

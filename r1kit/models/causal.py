@@ -1,0 +1,67 @@
+"""Causal attention over whole sequences with stored probabilities, for the lengths of a laptop recipe.
+
+Queries are taken block by block: a block meets only the keys up to its own end, so that little of what
+causality forbids is computed, and products have few shapes whatever the sequences' length. The probabilities
+stay in the number format of the queries between the passes, and query heads that share a key-value head are
+further rows of its products, not copies of its keys.
+
+Shapes: N sequences times key-value heads, G query heads of each, T positions, D head width, E value width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BLOCK = 64  # queries; measured on the laptop's shapes (LOG.md)
+
+
+class CausalAttention(torch.autograd.Function):
+    """softmax(q k' + causal mask) v; first derivatives only."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """(N, G, T, D), already scaled; (N, T, D); (N, T, E) -> (N, G, T, E)."""
+        sequences, groups, length, _ = query.shape
+        mixed = query.new_empty(sequences, groups, length, value.shape[2])
+        saved = []
+        for begin, end in _blocks(length):
+            scores = torch.bmm(_rows(query, begin, end), key[:, :end].transpose(1, 2))
+            later = scores.view(sequences, groups, end - begin, end)[..., begin:]
+            later += torch.full_like(later[0, 0], -torch.inf).triu(1)
+            saved.append(scores.softmax(-1))
+            found = torch.bmm(saved[-1], value[:, :end])
+            mixed[:, :, begin:end] = found.view(sequences, groups, end - begin, -1)
+        ctx.save_for_backward(query, key, value, *saved)
+        return mixed
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, G, T, E) -> the gradients of query, key and value."""
+        query, key, value, *saved = ctx.saved_tensors
+        grad_query = torch.empty_like(query)
+        grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
+        blocks = list(_blocks(query.shape[2]))
+        for (begin, end), weights in zip(blocks[::-1], saved[::-1], strict=True):
+            back = _rows(grad, begin, end)
+            grad_value[:, :end] += torch.bmm(weights.transpose(1, 2), back)
+            grad_weights = torch.bmm(back, value[:, :end].transpose(1, 2))
+            # the derivative of softmax: w * (g - sum(w * g))
+            grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+            grad_key[:, :end] += torch.bmm(grad_scores.transpose(1, 2), _rows(query, begin, end))
+            found = torch.bmm(grad_scores, key[:, :end])
+            grad_query[:, :, begin:end] = found.view(*query.shape[:2], end - begin, -1)
+        return grad_query, grad_key, grad_value
+
+
+def _blocks(length: int) -> Iterator[tuple[int, int]]:
+    return ((begin, min(begin + BLOCK, length)) for begin in range(0, length, BLOCK))
+
+
+def _rows(x: Tensor, begin: int, end: int) -> Tensor:
+    """Positions `begin` to `end` of all of a key's query heads: (N, G * (end - begin), width)."""
+    return x[:, :, begin:end].flatten(1, 2)

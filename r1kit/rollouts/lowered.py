@@ -1,0 +1,136 @@
+"""The decoding step of Llama-like decoders written out as few, large operations, for small models on a CPU.
+
+At the laptop's size most of a step's time is not arithmetic, it is the number of operations. Here projections
+of the same input are one matrix product, a rotation is three operations, and residuals are added inside the
+products. The module tree of `transformers` is the path of all other models, and the oracle of this one's
+tests.
+
+Shapes: B rows, D width, H query heads, K key-value heads, W head width, F width of the feed-forward layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, linear, rms_norm, silu
+from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
+
+from r1kit.rollouts.attention import attend
+from r1kit.rollouts.cache import SlotCache
+from r1kit.rollouts.forward import Forward
+
+_FAMILIES = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+_MOST_PARAMETERS = 30_000_000  # joined weights are copies, and in larger models arithmetic rules anyway
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """Linear maps of one input, joined: the transposed weight (in, out) and the bias (out,) or None."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """`residual` plus the product."""
+        sum_BD = torch.addmm(residual, x, self.weight)
+        return sum_BD if self.bias is None else sum_BD + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """The weights of one decoder layer."""
+
+    attention_norm: Tensor  # (D,)
+    qkv: _Product
+    head_norms: tuple[Tensor, Tensor] | None  # Qwen3 normalises each head of the queries and of the keys
+    output: _Product
+    feed_forward_norm: Tensor  # (D,)
+    gate_up: _Product
+    down: _Product
+
+
+def lowered_forward(model: Any) -> Forward | None:
+    """The step of `model` with its weights of now, or None where the module tree has to compute it.
+
+    That is any model but a small Llama, Qwen2 or Qwen3 with full attention, SiLU and plain linear layers on a
+    CPU.
+    """
+    if type(model) not in _FAMILIES or model.device.type != "cpu":
+        return None
+    config, parameters = model.config, sum(p.numel() for p in model.parameters())
+    full = all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or ())
+    products = [module for module in model.model.layers.modules() if isinstance(module, nn.Linear)]
+    plain = all(type(product) is nn.Linear for product in products) and len(products) == 7 * len(
+        model.model.layers
+    )
+    if not (full and plain and config.hidden_act == "silu" and parameters <= _MOST_PARAMETERS):
+        return None
+    layers = [_lowered(layer) for layer in model.model.layers]
+
+    def forward(tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: SlotCache) -> Tensor:
+        return _step(model, layers, tokens_B, positions_B, mask, cache)
+
+    return forward
+
+
+def _lowered(layer: Any) -> _Layer:
+    attention, feed_forward = layer.self_attn, layer.mlp
+    norms = (attention.q_norm.weight, attention.k_norm.weight) if hasattr(attention, "q_norm") else None
+    return _Layer(
+        attention_norm=layer.input_layernorm.weight,
+        qkv=_joined(attention.q_proj, attention.k_proj, attention.v_proj),
+        head_norms=norms,
+        output=_joined(attention.o_proj),
+        feed_forward_norm=layer.post_attention_layernorm.weight,
+        gate_up=_joined(feed_forward.gate_proj, feed_forward.up_proj),
+        down=_joined(feed_forward.down_proj),
+    )
+
+
+def _joined(*maps: nn.Linear) -> _Product:
+    weight = torch.cat(tuple(m.weight for m in maps)) if len(maps) > 1 else maps[0].weight
+    biases = tuple(m.bias for m in maps if m.bias is not None)
+    return _Product(weight.detach().t(), torch.cat(biases).detach() if biases else None)
+
+
+def _step(
+    model: Any,
+    layers: Sequence[_Layer],
+    tokens_B: Tensor,
+    positions_B: Tensor,
+    mask: Tensor | None,
+    cache: SlotCache,
+) -> Tensor:
+    """Logits of one new token per row, (B, V); the cache takes its keys and values."""
+    config, decoder = model.config, model.model
+    queries, keys, epsilon = config.num_attention_heads, config.num_key_value_heads, config.rms_norm_eps
+    width = layers[0].qkv.weight.shape[1] // (queries + 2 * keys)
+    rows = len(tokens_B)
+    x_BD = embedding(tokens_B, decoder.embed_tokens.weight)
+    cos_B1W, sin_B1W = (part[:, 0, None] for part in decoder.rotary_emb(x_BD[:, None], positions_B[:, None]))
+    # rotate_half(x) * sin = roll(x) * (sin with its first half negated)
+    sin_B1W = torch.cat((-sin_B1W[..., : width // 2], sin_B1W[..., width // 2 :]), -1)
+    for place, layer in enumerate(layers):
+        h_BD = rms_norm(x_BD, layer.attention_norm.shape, layer.attention_norm, epsilon)
+        heads = layer.qkv(h_BD).view(rows, queries + 2 * keys, width)
+        turning, values = heads[:, : queries + keys], heads[:, queries + keys :]
+        if layer.head_norms is not None:
+            parts = turning[:, :queries], turning[:, queries:]
+            normed = [rms_norm(x, w.shape, w, epsilon) for x, w in zip(parts, layer.head_norms, strict=True)]
+            turning = torch.cat(normed, 1)
+        turned = torch.addcmul(turning * cos_B1W, turning.roll(width // 2, -1), sin_B1W)
+        stored_keys, stored_values = cache.update(turned[:, queries:, None], values[:, :, None], place)
+        mixed = attend(turned[:, :queries, None], stored_keys, stored_values, mask)
+        x_BD = layer.output.added_to(x_BD, mixed.view(rows, -1))
+        h_BD = rms_norm(x_BD, layer.feed_forward_norm.shape, layer.feed_forward_norm, epsilon)
+        gate_BF, up_BF = layer.gate_up(h_BD).chunk(2, -1)
+        x_BD = layer.down.added_to(x_BD, silu(gate_BF) * up_BF)
+    final_D = decoder.norm.weight
+    return linear(rms_norm(x_BD, final_D.shape, final_D, epsilon), model.lm_head.weight)
