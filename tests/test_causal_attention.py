@@ -54,3 +54,26 @@ def test_in_16_bits_it_stays_as_close_to_the_exact_result_as_16_bits_allow() -> 
     theirs = (exact, *torch.autograd.grad((exact * direction).sum(), inputs))
     for one, other in zip(ours, theirs, strict=True):
         assert float(((one - other).norm() / other.norm()).detach()) < 2**-7  # one unit of 8 bits
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # the compiler itself calls torch.jit
+def test_a_compiled_caller_has_one_graph_for_all_lengths() -> None:
+    from torch._dynamo.utils import counters
+
+    def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return training_attention(torch.nn.Identity(), query, key, value, None)[0]
+
+    torch._dynamo.reset()
+    counters.clear()
+    compiled = torch.compile(attend, dynamic=True, backend="aot_eager")
+    for length in (70, 100, 130, 200):
+        generator = torch.Generator().manual_seed(length)
+        inputs = [torch.randn(2, heads, length, 8, generator=generator).double() for heads in (4, 2, 2)]
+        leaves = [x.clone().requires_grad_() for x in (*inputs, *inputs)]
+        ours, theirs = compiled(*leaves[:3]), attend(*leaves[3:])
+        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(
+            torch.autograd.grad(ours.square().sum(), leaves[:3]),
+            torch.autograd.grad(theirs.square().sum(), leaves[3:]),
+        )
+    assert counters["stats"]["unique_graphs"] == 1

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from r1kit.errors import ModelError
-from r1kit.rollouts import stopping
+from r1kit.rollouts import local, stopping
 from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.engine import Engine, Job
 from r1kit.rollouts.local import LocalSampler
@@ -46,6 +46,13 @@ SIZES: dict[str, Any] = {
     "pad_token_id": 0,
 }
 FAMILIES = ("llama", "qwen2", "qwen3", "deepseek_v3", "llama_eager")
+
+
+@pytest.fixture(params=["lowered", "module_tree"])
+def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether small models decode by `rollouts/lowered.py` or as all others do."""
+    if request.param == "module_tree":
+        monkeypatch.setattr(local, "lowered_forward", lambda model: None)
 
 
 def make_model(family: str, **changes: Any) -> Any:
@@ -113,10 +120,11 @@ def flat(groups: list[tuple[Completion, ...]]) -> list[Completion]:
 GREEDY = SamplingParams(max_new_tokens=24, temperature=0.0)
 
 
+@pytest.mark.usefixtures("step")
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("max_batch", [3, 64])
+@pytest.mark.parametrize("max_batch", [3, 64, None])
 def test_greedy_equals_transformers_generate_with_ragged_prompts_groups_and_early_ends(
-    family: str, max_batch: int
+    family: str, max_batch: int | None
 ) -> None:
     model, asked = make_model(family), prompts(1, 9, 4, 17, 4)
     expected = [generated(model, prompt, 24) for prompt in asked]
@@ -131,6 +139,7 @@ def test_greedy_equals_transformers_generate_with_ragged_prompts_groups_and_earl
         assert completion.finish == ("stop" if ended else "length")
 
 
+@pytest.mark.usefixtures("step")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logprobs_agree_with_a_plain_full_forward(family: str) -> None:
     model, asked = make_model(family), prompts(3, 12, 7)

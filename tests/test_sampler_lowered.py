@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ import torch
 from test_sampler import make_model, make_tokenizer, prompts
 from torch import Tensor, nn
 
+from r1kit.errors import ModelError
 from r1kit.rollouts import lowered
-from r1kit.rollouts.cache import SlotCache, position_bytes, rows_within_memory
+from r1kit.rollouts.cache import SlotCache
 from r1kit.rollouts.forward import Forward, model_forward
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.lowered import lowered_forward
+from r1kit.rollouts.memory import position_bytes, rows_within_memory
 from r1kit.rollouts.protocol import SamplingParams
 
 DECODERS: list[tuple[str, dict[str, Any]]] = [
@@ -51,24 +54,69 @@ def test_the_lowered_step_gives_the_logits_of_the_module_tree(family: str, chang
         for name, parameter in model.named_parameters():
             if "norm" in name or "bias" in name:  # are all 1 or 0 at first
                 parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.3)
-    lowered = lowered_forward(model)
-    assert lowered is not None
-    for one, other in zip(logits_of(lowered, 6, 5, 2), logits_of(model_forward(model), 6, 5, 2), strict=True):
+        for module in model.modules():
+            if hasattr(module, "variance_epsilon"):
+                module.variance_epsilon = 0.05
+            if hasattr(module, "scaling"):
+                module.scaling *= 1.5
+    forward = lowered_forward(model)
+    assert forward is not None
+    ours, theirs = (logits_of(each, 6, 5, 2) for each in (forward, model_forward(model)))
+    for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, atol=3e-5, rtol=1e-5)
 
 
-def test_other_models_keep_their_module_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Changed(nn.Linear):
+def hooked(model: Any) -> None:
+    model.model.layers[1].mlp.register_forward_hook(lambda module, inputs, output: output * 2)
+
+
+def adapted(model: Any) -> None:
+    class Adapter(nn.Linear):
         pass
 
+    model.model.layers[1].mlp.down_proj = Adapter(48, 32, bias=False)
+
+
+def wrapped(model: Any) -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, base: nn.Linear) -> None:
+            super().__init__()
+            self.base, self.weight, self.bias = base, base.weight, base.bias
+
+    model.lm_head = Wrapper(model.lm_head)
+
+
+def other_activation(model: Any) -> None:
+    model.model.layers[0].mlp.act_fn = nn.GELU()
+
+
+def biased_head(model: Any) -> None:
+    model.lm_head = nn.Linear(32, 80)
+
+
+def replaced_forward(model: Any) -> None:
+    model.model.norm.forward = lambda x: x
+
+
+def fewer_layers(model: Any) -> None:
+    model.config.num_hidden_layers = 1
+
+
+@pytest.mark.parametrize(
+    "change", [hooked, adapted, wrapped, other_activation, biased_head, replaced_forward, fewer_layers]
+)
+def test_a_changed_model_keeps_its_module_tree(change: Callable[[Any], None]) -> None:
+    model = make_model("llama")
+    assert lowered_forward(model) is not None
+    change(model)
+    assert lowered_forward(model) is None
+
+
+def test_other_models_keep_their_module_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lowered_forward(make_model("deepseek_v3")) is None
     assert lowered_forward(make_model("llama", hidden_act="gelu")) is None
     windows = {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 8}
     assert lowered_forward(make_model("qwen2", **windows)) is None
-    adapted = make_model("llama")
-    adapted.model.layers[1].mlp.down_proj = Changed(48, 32, bias=False)
-    assert lowered_forward(adapted) is None
-    assert lowered_forward(make_model("llama")) is not None
     monkeypatch.setattr(lowered, "_MOST_PARAMETERS", 10_000)
     assert lowered_forward(make_model("llama")) is None
 
@@ -85,12 +133,25 @@ def test_a_sampler_uses_new_weights_after_an_update() -> None:
     assert before[0].tokens != after[0].tokens
 
 
-def test_rows_decoded_at_once_fit_into_four_gibibytes_of_keys_and_values() -> None:
+def test_weights_that_change_within_a_stream_are_refused() -> None:
     model = make_model("llama")
-    # 2 layers, 2 key-value heads of width 8, keys and values, 4 bytes
-    assert position_bytes(model) == 2 * 2 * 8 * 2 * 4
-    assert rows_within_memory(model, 100) == 1024
-    assert rows_within_memory(model, 100_000) == (4 << 30) // (256 * 100_000)
-    assert rows_within_memory(model, 1 << 40) == 1
-    # DeepSeek's keys, 8 + 4 wide, and values, 8 wide, of all 4 heads
-    assert position_bytes(make_model("deepseek_v3")) == 2 * 4 * (12 + 8) * 4
+    sampler = LocalSampler(model, make_tokenizer())
+    params = SamplingParams(max_new_tokens=40, temperature=0.0)
+    stream = sampler.stream(prompts(5)[0], params, 0)
+    next(stream)
+    sampler.update(model)
+    with pytest.raises(ModelError, match="changed while a response was being streamed"):
+        list(stream)
+
+
+def test_rows_decoded_at_once_fit_into_four_gibibytes() -> None:
+    model = make_model("llama")
+    with torch.inference_mode():
+        # 2 layers, 2 key-value heads of width 8, keys and values, 4 bytes
+        assert position_bytes(model) == 2 * 2 * 8 * 2 * 4
+        # DeepSeek keeps what keys and values are computed from: 16 numbers, and 4 that turn
+        assert position_bytes(make_model("deepseek_v3")) == 2 * (16 + 4) * 4
+    assert rows_within_memory(model, 256, 100) == 1024
+    # memory grows by a quarter at a time; 80 tokens have drawing tables of 32 bytes each
+    assert rows_within_memory(model, 256, 100_000) == (4 << 30) // (256 * 125_000 + 32 * 80)
+    assert rows_within_memory(model, 256, 1 << 40) == 1

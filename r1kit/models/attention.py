@@ -1,9 +1,9 @@
 """Causal self-attention for training on a CPU, where the library's fused kernel is slow in its backward pass.
 
-For the lengths of a laptop recipe `CausalAttention` is faster than `scaled_dot_product_attention` (LOG.md);
-for long sequences its stored probabilities, (T, T) per head, would cost more memory than the time is worth.
-Rows that hold several sequences are attended sequence by sequence, on any device, where the library would
-build a mask over the whole row.
+For the lengths of a laptop recipe `causal_attention` is faster than `scaled_dot_product_attention` (LOG.md);
+for long sequences its stored probabilities, half of (T, T) per head, would cost more memory than the time is
+worth. Rows that hold several sequences are attended sequence by sequence, on any device, where the library
+would build a mask over the whole row.
 
 Shapes: B rows, H query heads, K key-value heads, T positions, D head width.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from r1kit.models.causal import CausalAttention
+from r1kit.models.causal import causal_attention
 
 NAME = "r1kit_train"
 LONGEST = 640  # tokens; beyond it the fused kernel's memory counts for more
@@ -60,7 +60,7 @@ def training_attention(
         scaled = query * (width**-0.5 if scaling is None else scaling)
         grouped = scaled.to(dtype).reshape(rows * key.shape[1], -1, length, width)
         flat_key, flat_value = key.to(dtype).flatten(0, 1), value.to(dtype).flatten(0, 1)
-        mixed: Tensor = CausalAttention.apply(grouped, flat_key, flat_value)  # type: ignore[no-untyped-call]
+        mixed = causal_attention(grouped, flat_key, flat_value)
     return mixed.view(rows, heads, length, -1).transpose(1, 2).contiguous(), None
 
 

@@ -19,8 +19,21 @@ from torch import Tensor
 BLOCK = 64  # queries; measured on the laptop's shapes (LOG.md)
 
 
+def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(q k' + causal mask) v: (N, G, T, D), already scaled; (N, T, D); (N, T, E) -> (N, G, T, E)."""
+    if not torch.compiler.is_compiling():
+        mixed: Tensor = CausalAttention.apply(query, key, value)  # type: ignore[no-untyped-call]
+        return mixed
+    # blocks would make one compiled graph for each length, this is one for all
+    sequences, groups, length, _ = query.shape
+    scores = torch.bmm(query.flatten(1, 2), key.transpose(1, 2)).view(sequences, groups, length, length)
+    future = torch.full((length, length), -torch.inf, dtype=query.dtype, device=query.device).triu(1)
+    weights = (scores + future).softmax(-1)
+    return torch.bmm(weights.flatten(1, 2), value).view(sequences, groups, length, -1)
+
+
 class CausalAttention(torch.autograd.Function):
-    """softmax(q k' + causal mask) v; first derivatives only."""
+    """`causal_attention` by blocks of queries; first derivatives only."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -17,9 +17,12 @@ from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer, Dynam
 
 from r1kit.errors import ModelError
 
-MOST_ROWS = 1024  # decoded at once where memory allows; more do not make a laptop faster
-_CPU_MEMORY = 4 << 30  # bytes of keys and values; on a GPU a quarter of its memory
 _GROWTH = 64  # positions; capacity grows by the larger of this and a quarter
+
+
+def most_capacity(positions: int) -> int:
+    """Positions that a row's memory may have grown to when it holds `positions`."""
+    return positions + max(_GROWTH, positions // 4)
 
 
 def context_limit(model: Any) -> int | None:
@@ -44,24 +47,6 @@ def context_limit(model: Any) -> int | None:
 def _position_limit(config: Any) -> int | None:
     value = config.get_text_config(decoder=True).to_dict().get("max_position_embeddings")
     return None if value is None else int(value)
-
-
-def position_bytes(model: Any) -> int:
-    """Memory of one position of one row in this cache: keys and values of all layers and heads."""
-    config = model.config.get_text_config(decoder=True)
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    keys = getattr(config, "qk_head_dim", None) or width
-    values = getattr(config, "v_head_dim", None) or width
-    return int(config.num_hidden_layers * heads * (keys + values) * model.dtype.itemsize)
-
-
-def rows_within_memory(model: Any, positions: int) -> int:
-    """Rows of `positions` positions that the cache may hold at once, `MOST_ROWS` at most."""
-    memory = _CPU_MEMORY
-    if model.device.type == "cuda":
-        memory = torch.cuda.get_device_properties(model.device).total_memory // 4
-    return max(1, min(MOST_ROWS, memory // (position_bytes(model) * positions)))
 
 
 @dataclass(slots=True)

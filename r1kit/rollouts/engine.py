@@ -177,7 +177,9 @@ class Engine:
 
     def _retire(self) -> list[Response]:
         live = len(self.live)
-        codes = self.codes_V[self.state_4B[0, :live]].cpu().numpy()  # the one synchronisation of a step
+        codes = (
+            self.codes_V[self.state_4B[0, :live]].cpu().numpy()
+        )  # besides top-k and top-p the one synchronisation
         ended = codes == stopping.ENDS
         for row in np.flatnonzero(codes == stopping.MAY_STOP):
             prompt = self.live[row].prompt

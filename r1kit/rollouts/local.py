@@ -22,9 +22,10 @@ from r1kit import seeds as seed_paths
 from r1kit.errors import ModelError
 from r1kit.rollouts import stopping
 from r1kit.rollouts.attention import decode_attention_in_use
-from r1kit.rollouts.cache import MOST_ROWS, context_limit, rows_within_memory
+from r1kit.rollouts.cache import context_limit
 from r1kit.rollouts.engine import Engine, Job, Response
 from r1kit.rollouts.lowered import lowered_forward
+from r1kit.rollouts.memory import position_bytes, rows_within_memory
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Completion, Prompt
 
@@ -36,10 +37,10 @@ class LocalSampler:
         model: a `transformers` causal language model with full attention.
         tokenizer: its tokenizer.
         max_batch: most rows decoded at once; more wait. Lower it when memory runs out. None: 1,024, or fewer
-        when their keys and values could take more than a quarter of the device's memory (CPU: 4 GiB).
+        when they could take more than 4 GiB, on a CUDA device a quarter of its memory.
         dtype: number format to decode in. When it differs from the model's, the sampler keeps a converted
-        copy of the weights, refreshed by `update`; otherwise it reads the model's own weights and costs no
-        memory.
+        copy of the weights, refreshed by `update`; otherwise it reads the model's own weights. While it
+        samples from a small model (see `lowered`), most of them are there a second time.
 
     Raises ModelError for a model whose cache or attention the sampler cannot represent.
     """
@@ -61,6 +62,8 @@ class LocalSampler:
         self.version = 0
         self.tokenizer = tokenizer
         self.max_batch = max_batch
+        self._rows = max_batch or 0  # decoded at once
+        self._position = 0  # bytes in the cache, once it is known
         self._shared = dtype is None or dtype == source.dtype
         self._model: Any = source if self._shared else converted_copy(source, dtype or source.dtype)
         self._context = context_limit(source)
@@ -91,13 +94,17 @@ class LocalSampler:
         """Yield the response's text piece by piece (the prefill first, if any); returns the completion.
 
         The same text as sample 0 of `sample` with this seed. Half a character is held back until it is whole.
+        Raises ModelError when `update` brings other weights on the way.
         """
         said = prompt.prefill
         if said:
             yield said
         with self._decoding():
             engine = self._engine([self._job(0, prompt, params, seed_paths.derive(seed, 0))], params)
+        version = self.version
         while True:
+            if self.version != version:
+                raise ModelError("the sampler's weights changed while a response was being streamed")
             with self._decoding():
                 done = engine.step()
                 tokens = done[0].tokens if done else tuple(engine.tokens(0))
@@ -142,9 +149,11 @@ class LocalSampler:
                 self.tokenizer, vocabulary, self._ends, params.stop
             )
         longest = max(len(job.prompt) + job.limit for job in jobs)
-        rows = self.max_batch or rows_within_memory(self._model, longest)
-        forward = lowered_forward(self._model)
-        return Engine(self._model, self.tokenizer, params, jobs, self._tables[params.stop], rows, forward)
+        if self.max_batch is None:
+            self._position = self._position or position_bytes(self._model)
+            self._rows = rows_within_memory(self._model, self._position, longest)
+        forward, codes_V = lowered_forward(self._model), self._tables[params.stop]
+        return Engine(self._model, self.tokenizer, params, jobs, codes_V, self._rows, forward)
 
     def _completions(
         self, responses: Sequence[Response], prompts: Sequence[Prompt], params: SamplingParams
@@ -174,7 +183,7 @@ class LocalSampler:
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise ModelError(
-                    f"out of memory while sampling up to {self.max_batch or MOST_ROWS} rows at once: "
+                    f"out of memory while sampling up to {self._rows} rows at once: "
                     "lower max_batch or max_new_tokens"
                 ) from error
             raise

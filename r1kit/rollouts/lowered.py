@@ -18,12 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, rms_norm, silu
 from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
+from transformers.activations import SiLUActivation
 
 from r1kit.rollouts.attention import attend
 from r1kit.rollouts.cache import SlotCache
 from r1kit.rollouts.forward import Forward
 
 _FAMILIES = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+_PARTS = (nn.Linear, nn.Embedding, nn.ModuleList, SiLUActivation)  # besides the family's own modules
 _MOST_PARAMETERS = 30_000_000  # joined weights are copies, and in larger models arithmetic rules anyway
 
 
@@ -44,14 +46,26 @@ class _Product:
 
 
 @dataclass(frozen=True, slots=True)
+class _Norm:
+    """A division by the root of the mean square of the last dimension."""
+
+    weight: Tensor
+    epsilon: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+
+@dataclass(frozen=True, slots=True)
 class _Layer:
     """The weights of one decoder layer."""
 
-    attention_norm: Tensor  # (D,)
+    attention_norm: _Norm
     qkv: _Product
-    head_norms: tuple[Tensor, Tensor] | None  # Qwen3 normalises each head of the queries and of the keys
+    head_norms: tuple[_Norm, _Norm] | None  # Qwen3 normalises each head of the queries and of the keys
+    scaling: float  # of the attention's scores
     output: _Product
-    feed_forward_norm: Tensor  # (D,)
+    feed_forward_norm: _Norm
     gate_up: _Product
     down: _Product
 
@@ -59,18 +73,17 @@ class _Layer:
 def lowered_forward(model: Any) -> Forward | None:
     """The step of `model` with its weights of now, or None where the module tree has to compute it.
 
-    That is any model but a small Llama, Qwen2 or Qwen3 with full attention, SiLU and plain linear layers on a
-    CPU.
+    That is any model but a small Llama, Qwen2 or Qwen3 on a CPU, with full attention, made of the library's
+    own modules and no others, none of them hooked.
     """
     if type(model) not in _FAMILIES or model.device.type != "cpu":
         return None
-    config, parameters = model.config, sum(p.numel() for p in model.parameters())
+    config, parameters = model.config, list(model.parameters())
     full = all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or ())
-    products = [module for module in model.model.layers.modules() if isinstance(module, nn.Linear)]
-    plain = all(type(product) is nn.Linear for product in products) and len(products) == 7 * len(
-        model.model.layers
-    )
-    if not (full and plain and config.hidden_act == "silu" and parameters <= _MOST_PARAMETERS):
+    small = sum(p.numel() for p in parameters) <= _MOST_PARAMETERS
+    plain = all(_plain(module, type(model).__module__) for module in model.modules())
+    dense = all(type(p) is nn.Parameter for p in parameters) and model.lm_head.bias is None
+    if not (full and small and plain and dense and len(model.model.layers) == config.num_hidden_layers):
         return None
     layers = [_lowered(layer) for layer in model.model.layers]
 
@@ -80,18 +93,29 @@ def lowered_forward(model: Any) -> Forward | None:
     return forward
 
 
+def _plain(module: Any, family: str) -> bool:
+    """Whether a module of a model of this family computes what it did when the library made it."""
+    known = type(module) in _PARTS or type(module).__module__ == family
+    return known and not (module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+
+
 def _lowered(layer: Any) -> _Layer:
     attention, feed_forward = layer.self_attn, layer.mlp
-    norms = (attention.q_norm.weight, attention.k_norm.weight) if hasattr(attention, "q_norm") else None
+    norms = (_norm(attention.q_norm), _norm(attention.k_norm)) if hasattr(attention, "q_norm") else None
     return _Layer(
-        attention_norm=layer.input_layernorm.weight,
+        attention_norm=_norm(layer.input_layernorm),
         qkv=_joined(attention.q_proj, attention.k_proj, attention.v_proj),
         head_norms=norms,
+        scaling=attention.scaling,
         output=_joined(attention.o_proj),
-        feed_forward_norm=layer.post_attention_layernorm.weight,
+        feed_forward_norm=_norm(layer.post_attention_layernorm),
         gate_up=_joined(feed_forward.gate_proj, feed_forward.up_proj),
         down=_joined(feed_forward.down_proj),
     )
+
+
+def _norm(module: Any) -> _Norm:
+    return _Norm(module.weight, module.variance_epsilon)
 
 
 def _joined(*maps: nn.Linear) -> _Product:
@@ -110,7 +134,7 @@ def _step(
 ) -> Tensor:
     """Logits of one new token per row, (B, V); the cache takes its keys and values."""
     config, decoder = model.config, model.model
-    queries, keys, epsilon = config.num_attention_heads, config.num_key_value_heads, config.rms_norm_eps
+    queries, keys = config.num_attention_heads, config.num_key_value_heads
     width = layers[0].qkv.weight.shape[1] // (queries + 2 * keys)
     rows = len(tokens_B)
     x_BD = embedding(tokens_B, decoder.embed_tokens.weight)
@@ -118,19 +142,15 @@ def _step(
     # rotate_half(x) * sin = roll(x) * (sin with its first half negated)
     sin_B1W = torch.cat((-sin_B1W[..., : width // 2], sin_B1W[..., width // 2 :]), -1)
     for place, layer in enumerate(layers):
-        h_BD = rms_norm(x_BD, layer.attention_norm.shape, layer.attention_norm, epsilon)
-        heads = layer.qkv(h_BD).view(rows, queries + 2 * keys, width)
+        heads = layer.qkv(layer.attention_norm(x_BD)).view(rows, queries + 2 * keys, width)
         turning, values = heads[:, : queries + keys], heads[:, queries + keys :]
         if layer.head_norms is not None:
-            parts = turning[:, :queries], turning[:, queries:]
-            normed = [rms_norm(x, w.shape, w, epsilon) for x, w in zip(parts, layer.head_norms, strict=True)]
-            turning = torch.cat(normed, 1)
+            norm_queries, norm_keys = layer.head_norms
+            turning = torch.cat((norm_queries(turning[:, :queries]), norm_keys(turning[:, queries:])), 1)
         turned = torch.addcmul(turning * cos_B1W, turning.roll(width // 2, -1), sin_B1W)
         stored_keys, stored_values = cache.update(turned[:, queries:, None], values[:, :, None], place)
-        mixed = attend(turned[:, :queries, None], stored_keys, stored_values, mask)
+        mixed = attend(turned[:, :queries, None], stored_keys, stored_values, mask, layer.scaling)
         x_BD = layer.output.added_to(x_BD, mixed.view(rows, -1))
-        h_BD = rms_norm(x_BD, layer.feed_forward_norm.shape, layer.feed_forward_norm, epsilon)
-        gate_BF, up_BF = layer.gate_up(h_BD).chunk(2, -1)
+        gate_BF, up_BF = layer.gate_up(layer.feed_forward_norm(x_BD)).chunk(2, -1)
         x_BD = layer.down.added_to(x_BD, silu(gate_BF) * up_BF)
-    final_D = decoder.norm.weight
-    return linear(rms_norm(x_BD, final_D.shape, final_D, epsilon), model.lm_head.weight)
+    return linear(_norm(decoder.norm)(x_BD), model.lm_head.weight)
