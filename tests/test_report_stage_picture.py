@@ -179,6 +179,14 @@ def test_picture_is_written_in_the_format_of_its_name(tmp_path, name, start):
     assert draw_stages({"$x$": run}, tmp_path / name, "a $title").read_bytes().startswith(start)
 
 
+def test_models_are_left_out_by_name(tmp_path):
+    run = write(tmp_path / "run", stages())
+    drawn = draw_stages({"x": run}, tmp_path / "a.svg", without={"r1_zero", "distilled"}).read_text()
+    assert [name in drawn for name in ("sft2", "nano", "r1_zero", "distilled")] == [True, True, False, False]
+    with pytest.raises(UserError, match="two evaluated models"):
+        draw_stages({"x": run}, tmp_path / "b.svg", without=MODELS[1:])
+
+
 def test_fewer_than_two_models_and_unknown_formats_are_refused(tmp_path):
     run = write(tmp_path / "run", stages(names=["base"]))
     with pytest.raises(UserError, match="run: the picture of the stages needs two evaluated models"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,14 +40,20 @@ _GAP = 0.7  # steps on the horizontal axis between two lines
 _LONGEST = 20  # characters of a stage's name on the axis
 
 
-def draw_stages(runs: Mapping[str, Path], out: Path, title: str = "") -> Path:
+def draw_stages(
+    runs: Mapping[str, Path], out: Path, title: str = "", *, without: Container[str] = ()
+) -> Path:
     """Draw all evaluated models of one run, or of several over each other, into `out` (.png, .svg or .pdf).
 
-    `runs`: label -> run folder. Models that do not go back to the base, such as a student and what it began
-    as, stand apart. Raises UserError when fewer than two models have been evaluated.
+    `runs`: label -> run folder; `without`: names of models to leave out. Models that do not go back to
+    the base, such as a student and what it began as, stand apart. Raises UserError when fewer than two models
+    have been evaluated.
     """
     check_format(out)
-    found = {label: results(run_folder(run)) for label, run in runs.items()}
+    found = {
+        label: {name: x for name, x in results(run_folder(run)).items() if name not in without}
+        for label, run in runs.items()
+    }
     if len(stage_names(found.values())) < 2:
         raise UserError(
             f"{', '.join(map(str, runs.values()))}: the picture of the stages needs two evaluated models"
