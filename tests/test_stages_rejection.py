@@ -26,7 +26,7 @@ stages:
   kept:
     kind: rejection_sampling
     tasks: [countdown]
-    problems: 96
+    problems: 160
     samples: 8
     sampling: {max_new_tokens: 96, temperature: 1.0}
     per_problem: 1
@@ -85,18 +85,18 @@ def test_everything_kept_is_correct_readable_and_one_of_its_problem(stage: Path)
 def test_the_funnel_accounts_for_every_sample(stage: Path) -> None:
     summary = summary_of(stage)
     funnel = summary["funnel"]
-    assert funnel[0] == {"step": "in", "dropped": 0, "left": 96 * 8}
+    assert funnel[0] == {"step": "in", "dropped": 0, "left": 160 * 8}
     assert [row["step"] for row in funnel[1:3]] == ["wrong", "form"]
     assert funnel[-1]["step"] == "choice"
-    assert 768 - sum(row["dropped"] for row in funnel) == funnel[-1]["left"] == summary["examples"]
+    assert 1280 - sum(row["dropped"] for row in funnel) == funnel[-1]["left"] == summary["examples"]
     rows = [json.loads(line) for line in (stage / "samples.jsonl").read_text().splitlines()]
     right = sum(sample["outcome"] == "correct" for row in rows for sample in row["samples"])
     assert funnel[1]["left"] == right
-    assert summary["pass_rate"] == pytest.approx(right / 768)
+    assert summary["pass_rate"] == pytest.approx(right / 1280)
 
 
 def test_broken_sampling_goes_on_to_the_same_data(stage: Path, tmp_path: Path) -> None:
-    with pytest.raises(Interrupted, match="kept: stopped after 64 of 96 problems"):
+    with pytest.raises(Interrupted, match="kept: stopped after 128 of 160 problems"):
         go(tmp_path, "run", stop=StopAfter(1))
     log = tmp_path / "run/stages/kept/samples.jsonl"
     with log.open("a") as file:

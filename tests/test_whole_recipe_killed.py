@@ -199,13 +199,13 @@ base: micro
 seed: 1
 threads: 1
 tasks:
-  math: {task: math, kinds: {worded: 1}, steps: [1, 2], train_size: 160}
+  math: {task: math, kinds: {worded: 1}, steps: [1, 2], train_size: 300}
 stages:
   samples:
     kind: rejection_sampling
     from: base
     tasks: [math]
-    problems: 136
+    problems: 272
     samples: 4
     sampling: {max_new_tokens: 24}
   tuned:
@@ -248,7 +248,8 @@ def test_a_run_killed_in_two_stages_ends_the_same(tmp_path: Path, monkeypatch: p
 
 # --- every stage ------------------------------------------------------------------------------------------
 
-OVERRIDES = ("threads=1", "stages.reasoning_data.problems=72")  # 144 problems are two rounds of samples
+# 144 problems with 8 samples each are two rounds
+OVERRIDES = ("threads=1", "stages.reasoning_data.problems=72", "stages.reasoning_data.samples=8")
 SAMPLES = "stages/reasoning_data/samples.jsonl"
 DIRECT = "stages/cold_start/samples-direct.jsonl"
 DAMAGED = "stages/sft2/checkpoints/step-000002"
