@@ -21,7 +21,7 @@ _GROWTH = 64  # positions; capacity grows by the larger of this and a quarter
 
 
 def most_capacity(positions: int) -> int:
-    """Positions that a row's memory may have grown to when it holds `positions`."""
+    """Positions that a row's memory grows to when it outgrows `positions`."""
     return positions + max(_GROWTH, positions // 4)
 
 
@@ -155,7 +155,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         """
         held = self.step.capacity
         if capacity > held:
-            self.step.capacity = max(capacity, held + max(_GROWTH, held // 4))
+            self.step.capacity = max(capacity, most_capacity(held))
             self.step.slots = min(slots, self.step.slots)
             for layer in self.layers:
                 layer.grow()

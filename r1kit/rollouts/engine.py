@@ -177,9 +177,8 @@ class Engine:
 
     def _retire(self) -> list[Response]:
         live = len(self.live)
-        codes = (
-            self.codes_V[self.state_4B[0, :live]].cpu().numpy()
-        )  # besides top-k and top-p the one synchronisation
+        # besides top-k and top-p the one synchronisation of a step
+        codes = self.codes_V[self.state_4B[0, :live]].cpu().numpy()
         ended = codes == stopping.ENDS
         for row in np.flatnonzero(codes == stopping.MAY_STOP):
             prompt = self.live[row].prompt

@@ -12,6 +12,7 @@ from r1kit.errors import Interrupted, RecipeError
 from r1kit.models.precision import resolve
 from r1kit.rollouts.collect import collect
 from r1kit.rollouts.local import LocalSampler
+from r1kit.rollouts.memory import MOST_ROWS
 from r1kit.rollouts.protocol import Sampler
 from r1kit.seeds import derive
 from r1kit.stages.checkpoint import load_source
@@ -24,7 +25,9 @@ from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
 from r1kit.types import Problem, RolloutGroup
 
-_ROUND = 1024  # samples between two looks at the stop flag; large enough to keep the sampler's batch full
+_ROUND = (
+    MOST_ROWS  # samples between two looks at the stop flag; large enough to keep the sampler's batch full
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from r1kit.files import JsonlLog, read_jsonl
 from r1kit.models.precision import resolve
 from r1kit.rollouts.collect import collect
 from r1kit.rollouts.local import LocalSampler
+from r1kit.rollouts.memory import MOST_ROWS
 from r1kit.rollouts.protocol import Sampler, SamplingParams
 from r1kit.stages.checkpoint import load_source
 from r1kit.stages.protocol import ModelSource, StageContext
@@ -26,7 +27,7 @@ from r1kit.tracking.stop import StopFlag
 from r1kit.types import Finish, Outcome, Problem, RolloutGroup
 
 SAMPLES = "samples.jsonl"  # the log of a stage that draws once
-ROUND = 1024  # samples of one round; large enough to keep the sampler's batch full
+ROUND = MOST_ROWS  # samples of one round; large enough to keep the sampler's batch full
 
 
 @dataclass(frozen=True, slots=True)
