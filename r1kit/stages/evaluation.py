@@ -25,9 +25,7 @@ from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
 from r1kit.types import Problem, RolloutGroup
 
-_ROUND = (
-    MOST_ROWS  # samples between two looks at the stop flag; large enough to keep the sampler's batch full
-)
+_ROUND = MOST_ROWS  # samples between two looks at the stop flag; enough to keep the sampler's batch full
 
 
 @dataclass(frozen=True, slots=True)
