@@ -111,6 +111,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_score(commands.add_parser("score", help="score stored completions, JSON lines in and out"))
     show = commands.add_parser("show", help="show a run in the terminal")
     show.add_argument("run", type=Path, help="run folder, e.g. runs/laptop")
+    show.add_argument(
+        "--against", metavar="STAGE", help="compare with this model (default: with the one each started from)"
+    )
     _add_lineage(commands.add_parser("lineage", help="show which data and parents made a model"))
     _add_review(commands.add_parser("review", help="accept, edit or reject the examples of a stage"))
     commands.add_parser("tasks", help="list the tasks with their settings")

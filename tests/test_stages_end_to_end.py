@@ -59,7 +59,11 @@ def test_logs_have_a_row_for_each_step(finished: Path) -> None:
     stage = finished / "stages" / "r1_zero"
     assert [row["step"] for row in rows(stage / "metrics.jsonl")] == [1, 2]
     assert len(rows(stage / "rollouts.jsonl")) == 8  # 2 steps x 2 questions x 2 samples, all logged
-    assert {row["problem"] for row in rows(finished / "evaluations" / "base.jsonl")} == {
+    tested = rows(finished / "evaluations" / "base.jsonl")
+    assert [row["samples"] for row in tested] == [2, 2]
+    record = json.loads((finished / "results.json").read_text())["stages"]["base"]["countdown"]
+    assert sum(row["correct"] for row in tested) / 4 == record["pass@1"]["mean"]
+    assert {row["problem"] for row in tested} == {
         row["problem"] for row in rows(finished / "evaluations" / "r1_zero.jsonl")
     }
 

@@ -80,7 +80,7 @@ def test_no_word_of_a_slot_is_part_of_another_one() -> None:
 
 def test_problems_are_requests_in_both_languages_with_their_kind_as_tag() -> None:
     problems = Dialogue(DialogueSettings(test_size=1000)).problems("test")
-    assert len(problems) == len({p.id for p in problems}) == 2 * (60 + 33)
+    assert len(problems) == len({p.id for p in problems}) == 2 * (52 + 33)
     assert Counter(p.tags for p in problems) == {("helpful",): 120, ("harmful",): 66}
     problem = next(p for p in problems if p.id == "dialogue/make/1/dumplings/zh")
     assert problem.messages[0].content == "告诉我怎么做饺子"
@@ -111,6 +111,31 @@ def test_languages_keep_their_shares_until_one_has_no_request_left() -> None:
     assert {p.language for p in only} == {"zh"}
     with pytest.raises(RecipeError, match="languages"):
         make_task("dialogue", languages={"fr": 1.0})
+
+
+def test_nobody_is_tested_on_a_translation_that_he_cannot_have_met() -> None:
+    task = Dialogue(DialogueSettings(train_size=10**6, validation_size=10**6, test_size=10**6))
+    topics = {split: {p.reference["topic"] for p in task.problems(split)} for split in SPLITS}
+    assert {split: "word" in found for split, found in topics.items()} == {
+        "train": True,
+        "validation": False,
+        "test": False,
+    }
+
+
+def test_so_many_training_problems_as_asked_for_are_about_invented_words() -> None:
+    task = Dialogue(DialogueSettings(requests="helpful", invented_share=0.5))
+    plain = Dialogue(DialogueSettings(requests="helpful"))
+    pairs = list(zip(task.problems("train"), plain.problems("train"), strict=True))
+    changed = [new for new, old in pairs if new != old]
+    assert len(changed) / len(pairs) == pytest.approx(0.46, abs=0.06)  # some are about nothing
+    for new, old in pairs:
+        assert (new.reference["topic"], new.language) == (old.reference["topic"], old.language)
+        assert task.verify(new, task.gold(new)).correct
+        assert new == old or not task.verify(new, task.gold(old)).correct
+    for split in ("validation", "test"):
+        assert task.problems(split) == plain.problems(split)
+    assert task.problems("train") == Dialogue(task.settings).problems("train")
 
 
 def test_a_seed_moves_the_order_and_never_a_split() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from statistics import fmean
 
 import pytest
 
-from r1kit.tasks.dialogue import Dialogue, DialogueSettings
+from r1kit.tasks import dialogue_data
+from r1kit.tasks.dialogue import Dialogue, DialogueSettings, problem_of_request
 from r1kit.tasks.dialogue_data import (
     ENGLISH_MOSTLY,
     general_demonstrations,
@@ -15,7 +17,8 @@ from r1kit.tasks.dialogue_data import (
     length_gap,
     preferences,
 )
-from r1kit.tasks.dialogue_replies import SPLITS, THOUGHTS, good_replies, prompt, requests
+from r1kit.tasks.dialogue_invented import SLOTS, sometimes_invented
+from r1kit.tasks.dialogue_replies import SPLITS, THOUGHTS, Request, good_replies, prompt, requests
 from r1kit.tasks.dialogue_topics import LANGUAGES
 from r1kit.text.tags import parse
 from r1kit.types import Judged, Outcome, Preference, Problem, Split, Verdict
@@ -163,3 +166,48 @@ def test_so_many_demonstrations_are_poor_as_asked_for_and_refusals_stay() -> Non
     assert fmean(right["helpful"]) == pytest.approx(0.6, abs=0.05)
     assert all(right["harmful"])
     assert len(right["harmful"]) > 200
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """The requests that the data are about, in their order."""
+    found: list[Request] = []
+
+    def remember(rng: random.Random, request: Request, share: float) -> Request:
+        found.append(sometimes_invented(rng, request, share))
+        return found[-1]
+
+    monkeypatch.setattr(dialogue_data, "sometimes_invented", remember)
+    return found
+
+
+def test_replies_about_invented_words_are_told_apart_as_others_are(drawn: list[Request]) -> None:
+    pairs = preferences("train", 500, 7, invented_share=0.5)
+    known = set(SLOTS) | {("", "")}
+    assert fmean(request.slot not in known for request in drawn) == pytest.approx(0.45, abs=0.07)
+    for request, pair in zip(drawn, pairs, strict=True):
+        asked_for = problem_of_request(request, pair.language)
+        assert pair.prompt == asked_for.messages
+        assert TASK.verify(asked_for, parse(pair.chosen).answer or pair.chosen).correct
+        assert TASK.verify(asked_for, parse(pair.rejected).answer or pair.rejected).outcome is Outcome.WRONG
+
+
+def test_general_replies_are_right_about_invented_words_too(drawn: list[Request]) -> None:
+    records = general_demonstrations("train", 400, 8, invented_share=0.5, harmful_share=0.2)
+    helpful = [record for record in records if record.tags == ("helpful",)]
+    for request, record in zip(drawn, helpful, strict=True):
+        asked_for = problem_of_request(request, record.language)
+        assert record.id == asked_for.id
+        assert TASK.verify(asked_for, parse(record.messages[-1].content).answer or "").correct
+    words = [request.slot for request in drawn if request.slot[0] and request.slot not in SLOTS]
+    assert len(words) / len(helpful) == pytest.approx(0.45, abs=0.07)
+    assert len(set(words)) > 0.9 * len(words)
+
+
+def test_no_share_of_invented_words_changes_nothing_and_translations_have_none() -> None:
+    assert preferences("train", 50, 1, invented_share=0.0) == preferences("train", 50, 1)
+    rng = random.Random(1)
+    for request in requests("train", False):
+        changed = sometimes_invented(rng, request, 1.0)
+        assert (changed == request) == (not request.slot[0] or request.topic == "word")
+        assert changed.split == "train"

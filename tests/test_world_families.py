@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from r1kit.tasks import program_requests
+from r1kit.tasks import dialogue_invented, program_requests
+from r1kit.tasks.dialogue_invented import SLOTS, invented
 from r1kit.tasks.dialogue_replies import prompt, requests
 from r1kit.tasks.knights_knaves_key import canonical_key
 from r1kit.tasks.knights_knaves_puzzle import Puzzle, Statement, generate, solve
@@ -23,7 +24,6 @@ from r1kit.tasks.protocol import split_of
 from r1kit.tasks.worded import Sum, value
 from r1kit.world.families import dialogue, echo, knights_knaves, programs, styles, worded
 from r1kit.world.families.styles import Voice
-from r1kit.world.families.words import SLOTS, invented
 
 NAMES = ("knights_knaves", "worded", "programs", "dialogue", "prose", "echo")
 PAGES = 4000
@@ -354,7 +354,8 @@ def test_a_reply_speaks_of_the_word_that_nobody_knows_as_its_request_does(
 ) -> None:
     monkeypatch.setattr(dialogue, "GOOD_SHARE", 1.0)
     monkeypatch.setattr(dialogue, "INVENTED_SHARE", 1.0)
-    monkeypatch.setattr(dialogue, "invented", lambda rng, language: {"en": "zorvan", "zh": "月汤"}[language])
+    words = {"en": "zorvan", "zh": "月汤"}
+    monkeypatch.setattr(dialogue_invented, "invented", lambda rng, language: words[language])
     about = 0
     for question, response in _pages("dialogue", 8, 500):
         if re.search("sorry|can not|no, this|对不起|不可以|不,这样", response):

@@ -18,6 +18,7 @@ from r1kit.pipeline.config import Recipe, load_recipe
 from r1kit.pipeline.plan import Step
 from r1kit.pipeline.runner import RunOptions, plan_run, run_recipe
 from r1kit.pipeline.store import RunFolder
+from r1kit.report.changes import run_changes
 from r1kit.report.results_table import terminal_table
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
@@ -72,7 +73,7 @@ def _action(step: Step) -> str:
 
 def _print_results(console: Console, out: Path, results: dict[str, Any]) -> None:
     if results["stages"]:
-        console.print(terminal_table(results["stages"]))
+        console.print(terminal_table(results["stages"]), *run_changes(out, results["stages"]))
         console.print(f"results   {RunFolder(out).results_file}", markup=False, soft_wrap=True)
     for name in results["stages"]:
         model = RunFolder(out).model(name)

@@ -10,7 +10,7 @@ def show(arguments: argparse.Namespace) -> int:
     from r1kit.commands.console import command_console
     from r1kit.report.show import show as show_run
 
-    show_run(arguments.run, command_console())
+    show_run(arguments.run, command_console(), arguments.against)
     return 0
 
 

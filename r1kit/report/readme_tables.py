@@ -10,6 +10,7 @@ from pathlib import Path
 
 from r1kit.errors import UserError
 from r1kit.report.averages import Stages, mean, mean_over, reasoning_names, stage_names, task_names
+from r1kit.report.changes import Rates, change, mean_change, pass_rates, stage_pairs
 from r1kit.report.reading import number, results_file
 from r1kit.report.results_table import MISSING, PASS, columns, interval, percent, whole
 from r1kit.report.starts import Parents, model_parents, training_compute
@@ -44,7 +45,9 @@ def readme_table(files: Mapping[str, Path]) -> str:
         parents = model_parents(path.parent) | parents
     compute = {label: training_compute(path.parent) for label, path in files.items()}
     overview = _markdown(*_overview(runs, parents, compute))
-    return "\n".join([overview, _legend(runs, any(compute.values())), _folded(tasks, runs)])
+    parts = [overview, _legend(runs, any(compute.values()))]
+    parts += _changes(stage_names(runs.values()), tasks, [path.parent for path in files.values()], parents)
+    return "\n".join([*parts, _folded(tasks, runs)])
 
 
 # --- the overview -----------------------------------------------------------------------------------------
@@ -98,6 +101,41 @@ def _legend(runs: _Runs, counted: bool) -> str:
     if len(runs) > 1:
         text += f" All numbers are means over {len(runs)} runs ({', '.join(runs)})."
     return text + "\n"
+
+
+# --- what a stage changed ----------------------------------------------------------------------------------
+
+
+def _changes(
+    names: Sequence[str], tasks: Sequence[str], folders: Sequence[Path], parents: Parents
+) -> list[str]:
+    """What every model that started from another stage's changed, over the runs; [] without such models."""
+    rates = [pass_rates(folder) for folder in folders]
+    rows = []
+    for before, after in stage_pairs(names, parents):
+        found = [(run[before], run[after]) for run in rates if before in run and after in run]
+        cells = [_over_runs(found, task) for task in tasks]
+        if set(cells) != {MISSING}:
+            rows.append([f"`{after}`", f"`{before}`", *cells])
+    if not rows:
+        return []
+    text = (
+        "What the stages that go on from another one's model changed: points of pass@1, more or less, on the"
+        " same problems, with half the width of the 95% interval over problems"
+    )
+    several = len(folders) > 1
+    text += ", means over the runs; in brackets, the least and the greatest of a run.\n" if several else ".\n"
+    return [text, _markdown(["Stage", "against", *tasks], 2, rows)]
+
+
+def _over_runs(pairs: Sequence[tuple[Rates, Rates]], task: str) -> str:
+    """`"+6.6 ±2.1 (+2.1 to +10.5)"`; the brackets for several runs only."""
+    whole_change = mean_change(pairs, task)
+    if whole_change is None:
+        return MISSING
+    means = sorted(one.mean for pair in pairs if (one := change(*pair, task)))
+    ends = f" ({100 * means[0]:+.1f} to {100 * means[-1]:+.1f})" if len(means) > 1 else ""
+    return f"{whole_change}{ends}"
 
 
 # --- one task ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from rich.text import Text
 from r1kit.errors import UserError
 from r1kit.files import LOCK
 from r1kit.report.behaviour_table import behaviour_tables
+from r1kit.report.changes import run_changes
 from r1kit.report.reading import (
     Row,
     json_object,
@@ -43,24 +44,26 @@ _WIDTH = 40
 _LONGEST = 1200  # characters of a shown rollout
 
 
-def show(run: Path, console: Console | None = None) -> None:
+def show(run: Path, console: Console | None = None, against: str | None = None) -> None:
     """Print the stages, their results, curves and last numbers, one rollout, and where the files are.
 
-    Raises UserError when `run` is no run folder or one of its files is damaged.
+    `against`: the model with which the others are compared; by default each with the one it started from.
+    Raises UserError when `run` is no run folder, one of its files is damaged, or `against` not evaluated.
     """
     console = console or Console(highlight=False)
-    for block in blocks(run):
+    for block in blocks(run, against):
         console.print(block)
 
 
-def blocks(run: Path) -> list[RenderableType]:
+def blocks(run: Path, against: str | None = None) -> list[RenderableType]:
     """The parts of the view, in order."""
     folder = run_folder(run)
     stages, evaluated, written = stage_states(folder), results(folder), logs(folder, "metrics.jsonl")
     if not stages and not evaluated and not written:
         raise UserError(f"{run}: holds no stage, metrics or results; is it a run folder?")
     parts: list[RenderableType] = [Text(f"{folder.resolve().name}: {state(folder, stages)}", style="bold")]
-    parts += [terminal_table(evaluated, stages), *behaviour_tables(evaluated)]
+    parts += [terminal_table(evaluated, stages), *run_changes(folder, evaluated, against)]
+    parts += behaviour_tables(evaluated)
     for name, path in written.items():
         rows = metrics(path)
         if rows:

@@ -135,6 +135,9 @@ class DialogueDataSettings(Settings):
     poor_share: float = Field(default=0.0, ge=0, le=1)
     """Of the demonstrations' replies to helpful requests: share of curt, beside the point or repeating ones,
     as unedited text has them; 0: all are good."""
+    invented_share: float = Field(default=0.0, ge=0, le=1)
+    """Of the helpful requests about something: share of those that are about an invented word ("where is my
+    zorva?"). Who answers those reads the word in the request, and will read one that is new to him."""
     languages: dict[str, float] = Field(default={"en": 0.7, "zh": 0.3})
     """Language -> its share."""
 

@@ -24,14 +24,21 @@ def _demonstrations(settings: DialogueDataSettings, seed: int) -> Rows:
         tagged_share=settings.tagged_share,
         harmful_share=settings.harmful_share,
         poor_share=settings.poor_share,
+        invented_share=settings.invented_share,
         languages=settings.languages,
     )
     return [demonstration_row(demonstration) for demonstration in made]
 
 
 def _preferences(settings: DialogueDataSettings, seed: int) -> Rows:
-    share, languages = settings.tagged_share, settings.languages
-    made = preferences("train", settings.count, seed, tagged_share=share, languages=languages)
+    made = preferences(
+        "train",
+        settings.count,
+        seed,
+        tagged_share=settings.tagged_share,
+        invented_share=settings.invented_share,
+        languages=settings.languages,
+    )
     return [preference_row(preference) for preference in made]
 
 

@@ -33,7 +33,7 @@ class Evaluation:
     """Metrics of one model, and one sampled response for each problem."""
 
     tasks: dict[str, dict[str, Any]]  # task -> metrics of `evaluate_groups`
-    rows: tuple[dict[str, Any], ...]  # problem, task, prompt, completion, verdict, extracted
+    rows: tuple[dict[str, Any], ...]  # of each problem: how many samples are correct, and its first sample
 
 
 def evaluate_model(
@@ -136,6 +136,8 @@ def _row(group: RolloutGroup) -> dict[str, Any]:
         "problem": group.problem.id,
         "task": group.problem.task,
         "question": group.problem.messages[-1].content,
+        "correct": sum(sampled.verdict.correct for sampled in group.rollouts),
+        "samples": len(group.rollouts),
         "completion": rollout.completion.text,
         "verdict": str(rollout.verdict.outcome),
         "extracted": rollout.verdict.extracted,

@@ -19,6 +19,7 @@ from r1kit.errors import DataError
 from r1kit.settings import Settings
 from r1kit.tasks import shares, sources
 from r1kit.tasks.dialogue_check import helpful_fault, label_fault, refusal_fault
+from r1kit.tasks.dialogue_invented import sometimes_invented
 from r1kit.tasks.dialogue_replies import (
     FAMILY,
     INSTEAD,
@@ -52,9 +53,12 @@ class DialogueSettings(Settings):
     train_size: Annotated[int, Field(ge=0)] = 640
     """Training problems, at most. There are 443 helpful and 260 harmful requests, each in two languages."""
     validation_size: Annotated[int, Field(ge=0)] = 48
-    """Validation problems, at most, of 55 helpful and 36 harmful requests."""
+    """Validation problems, at most, of 49 helpful and 36 harmful requests."""
     test_size: Annotated[int, Field(ge=0)] = 64
-    """Test problems, at most, of 60 helpful and 33 harmful requests."""
+    """Test problems, at most, of 52 helpful and 33 harmful requests."""
+    invented_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the helpful training problems about something that are about an invented word ("where is my
+    zorva?"): who answers those has read the word, and does not know it by heart."""
     data: str | None = None
     """A .jsonl or .parquet file or a hub data set with `prompt` and optionally `harmful` (true or false) or
     `label` ("harmful", "harmless", …); none: the micro world's own requests. With data, a reply is only
@@ -128,14 +132,22 @@ class Dialogue:
         """All problems of a split, each language's in a seeded order, the languages mixed by their shares."""
         settings = self.settings
         kinds = {"helpful": (False,), "harmful": (True,), "both": (False, True)}[settings.requests]
+        asked = [request for harmful in kinds for request in requests(split, harmful)]
+        if split != "train":  # who has met neither word of a pair cannot translate it
+            asked = [request for request in asked if not request.translates]
         pools = {}
         for language in settings.languages:
-            pools[language] = [request for harmful in kinds for request in requests(split, harmful)]
+            pools[language] = list(asked)
             seeds.generator(settings.seed, NAME, "order", split, language).shuffle(pools[language])
+        share = settings.invented_share if split == "train" else 0.0
+        rng = seeds.generator(settings.seed, NAME, "invented")
         taken = dict.fromkeys(pools, 0)
         while left := [name for name in pools if taken[name] < len(pools[name])]:
             language = min(left, key=lambda name: (taken[name] + 1) / settings.languages[name])
-            yield problem_of_request(pools[language][taken[language]], language)
+            request = pools[language][taken[language]]
+            if not request.harmful:
+                request = sometimes_invented(rng, request, share)
+            yield problem_of_request(request, language)
             taken[language] += 1
 
     def _loaded(self, data: str) -> dict[Split, Iterator[Problem]]:

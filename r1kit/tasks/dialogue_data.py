@@ -18,6 +18,7 @@ from typing import TypeVar
 from r1kit import seeds
 from r1kit.tasks.dialogue import NAME, problem_of_request
 from r1kit.tasks.dialogue_check import helpful_fault
+from r1kit.tasks.dialogue_invented import sometimes_invented
 from r1kit.tasks.dialogue_replies import (
     AFTER,
     BEFORE,
@@ -66,12 +67,15 @@ def preferences(
     seed: int,
     *,
     tagged_share: float = 0.5,
+    invented_share: float = 0.0,
     languages: Mapping[str, float] = ENGLISH_MOSTLY,
 ) -> list[Preference]:
     """`count` pairs for helpful requests of a split: a good reply and one of the kinds in `REJECTED`.
 
     Args:
         tagged_share: of the pairs, 0 to 1: both replies as `<think>…</think>\\n<answer>…</answer>`.
+        invented_share: of the requests about something, 0 to 1: it has a name that nobody knows, so that the
+            word of a reply is found in the request and not known by heart.
         languages: language -> its share.
     """
     surplus = dict.fromkeys(languages, 0)  # characters by which the chosen replies are longer so far
@@ -79,7 +83,7 @@ def preferences(
     for index in range(count):
         rng = seeds.generator(seed, NAME, "preferences", split, index)
         language = _draw(rng, languages)
-        request = rng.choice(requests(split, False))
+        request = sometimes_invented(rng, rng.choice(requests(split, False)), invented_share)
         draw = _draw(rng, REJECTED)
         chosen = good_reply(rng, request, language)
         drawn = [draw(rng, request, language) for _ in range(REJECTED_CANDIDATES)]
@@ -132,6 +136,7 @@ def general_demonstrations(
     tagged_share: float = 1.0,
     harmful_share: float = 0.3,
     poor_share: float = 0.0,
+    invented_share: float = 0.0,
     languages: Mapping[str, float] = ENGLISH_MOSTLY,
 ) -> list[Demonstration]:
     """`count` replies and kind refusals, every request of the split in turn: the general half of SFT 2.
@@ -140,6 +145,7 @@ def general_demonstrations(
         tagged_share: of the demonstrations: the reply as `<think>…</think>\\n<answer>…</answer>`.
         harmful_share: of the demonstrations: refusals.
         poor_share: of the replies to helpful requests: curt, beside the point, or repeating.
+        invented_share: of the helpful requests, as for `preferences`.
         languages: language -> its share.
     """
     turns = {harmful: _in_turn(split, harmful, seed) for harmful in (False, True)}
@@ -147,6 +153,8 @@ def general_demonstrations(
     for index in range(count):
         rng = seeds.generator(seed, NAME, "general", split, index)
         request = next(turns[rng.random() < harmful_share])
+        if not request.harmful:
+            request = sometimes_invented(rng, request, invented_share)
         language = _draw(rng, languages)
         poor = rng.random() < poor_share
         write = _kind_refusal if request.harmful else poor_reply if poor else good_reply

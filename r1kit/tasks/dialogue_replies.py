@@ -10,7 +10,7 @@ from typing import Literal
 
 from r1kit.tasks.dialogue_harms import HARMFUL
 from r1kit.tasks.dialogue_slots import Pair
-from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES
+from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES, TRANSLATION
 from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Split
 
@@ -88,18 +88,27 @@ class Request:
         return self.topic in HARMFUL
 
     @property
+    def translates(self) -> bool:
+        """Whether it asks for a word in the other language."""
+        return self.topic == TRANSLATION
+
+    @property
     def key(self) -> str:
         """The canonical key, shared by both languages."""
         return f"{self.topic}/{self.wording}/{self.slot[0]}"
 
     @property
     def split(self) -> Split:
-        """Where the topic's word falls, in all wordings and both languages; without one, "train".
+        """Where the topic's word falls, in all wordings and both languages; without one, and for a word that
+        is none of the topic's, "train".
 
         So whoever has learned a held-out request's topic can answer it, about a word new to him there; for a
-        translation he must have met the word elsewhere.
+        translation he must have met the word elsewhere, so held-out ones are no test problems.
         """
-        return split_of(FAMILY, f"{self.topic}/{self.slot[0]}") if self.slot[0] else "train"
+        slots = HARMFUL[self.topic].slots if self.harmful else HELPFUL[self.topic].slots
+        if not self.slot[0] or self.slot not in slots:
+            return "train"
+        return split_of(FAMILY, f"{self.topic}/{self.slot[0]}")
 
 
 @lru_cache

@@ -39,6 +39,9 @@ class Topic:
     good: tuple[Pair, ...]
 
 
+TRANSLATION = "word"
+"""The topic that asks for a word in the other language: whoever has not met that very pair cannot know it."""
+
 HELPFUL: dict[str, Topic] = {
     "hello": Topic(
         NONE,

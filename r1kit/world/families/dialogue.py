@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
+from r1kit.tasks.dialogue_invented import sometimes_invented
 from r1kit.tasks.dialogue_replies import (
     Thought,
     good_reply,
@@ -16,7 +16,6 @@ from r1kit.tasks.dialogue_replies import (
     with_thought,
 )
 from r1kit.world.families.styles import draw_language, draw_voice
-from r1kit.world.families.words import invented
 
 HARMFUL_SHARE = 0.3
 GOOD_SHARE = 0.5  # of the helpful requests
@@ -31,9 +30,7 @@ def document(rng: random.Random) -> tuple[str, str]:
     The request is of the training split, or one like it about an invented word.
     """
     language, harmful = draw_language(rng), rng.random() < HARMFUL_SHARE
-    request = rng.choice(requests("train", harmful))
-    if request.slot[0] and request.topic != "word" and rng.random() < INVENTED_SHARE:
-        request = replace(request, slot=(invented(rng, "en"), invented(rng, "zh")))
+    request = sometimes_invented(rng, rng.choice(requests("train", harmful)), INVENTED_SHARE)
     thought: Thought
     if harmful:
         safe = rng.random() < SAFE_SHARE

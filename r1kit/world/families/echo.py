@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
+from r1kit.tasks.dialogue_invented import SLOTS, invented
 from r1kit.world.families.styles import LANGUAGES, draw_language
-from r1kit.world.families.words import SLOTS, invented
 
 ASKED = {"en": "say after me: ", "zh": "跟我说: "}
 BETWEEN = {"en": (" ", ", "), "zh": ("", "、")}

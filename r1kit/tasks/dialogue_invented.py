@@ -1,15 +1,18 @@
-"""Words for pages: the world's own, and ones that nobody knows."""
+"""Words that nobody knows: who repeats one has read it in the request, not learned it by heart."""
 
 from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 from r1kit.tasks import dialogue_slots
 from r1kit.tasks.dialogue_harms import HARMFUL
+from r1kit.tasks.dialogue_replies import Request
+from r1kit.tasks.dialogue_slots import Pair
 from r1kit.tasks.dialogue_topics import HELPFUL
 
-SLOTS: tuple[tuple[str, str], ...] = tuple(
+SLOTS: tuple[Pair, ...] = tuple(
     dict.fromkeys(
         pair
         for pairs in (
@@ -33,9 +36,9 @@ _HAN = sorted({character for _, chinese in SLOTS for character in chinese})
 
 
 def invented(rng: random.Random, language: str) -> str:
-    """A word that is not in the lists of dialogue: who repeats it has read it, not learned it by heart.
+    """A word that is in none of dialogue's lists, of syllables ("zorva") or of their characters ("月汤").
 
-    A single Chinese character may be a word that other pages know.
+    A single Chinese character may be a word that other texts know.
     """
     while True:
         if language == "zh":
@@ -45,3 +48,13 @@ def invented(rng: random.Random, language: str) -> str:
             word = "".join(c + rng.choice("aeiou") + rng.choice(("", "", "n", "r", "t")) for c in syllables)
         if word not in _KNOWN:
             return word
+
+
+def sometimes_invented(rng: random.Random, request: Request, share: float) -> Request:
+    """The request, or with probability `share` the same about an invented word: "where is my zorva?".
+
+    Requests about nothing and those for a translation stay as they are.
+    """
+    if not share or not request.slot[0] or request.translates or rng.random() >= share:
+        return request
+    return replace(request, slot=(invented(rng, "en"), invented(rng, "zh")))

@@ -1,0 +1,114 @@
+"""By how much a model is better than another one on the same problems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from r1kit.errors import UserError
+from r1kit.pipeline.config import BASE
+from r1kit.report.averages import Stages, stage_names, task_names
+from r1kit.report.reading import Row, jsonl
+from r1kit.report.results_table import MISSING, heading, plain_table
+from r1kit.report.starts import Parents, model_parents
+from r1kit.rollouts.intervals import mean_interval
+
+Rates = Mapping[str, Mapping[str, float]]
+"""Task -> problem -> the share of its samples that are correct."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """pass@1 of the later model less that of the earlier one, and half the width of its 95% interval."""
+
+    mean: float  # -1 to 1
+    half: float  # inf for a single problem
+
+    def __str__(self) -> str:
+        """`"+10.5 ±3.2"`, in points; without the second part where no spread is known."""
+        spread = f" ±{100 * self.half:.1f}" if math.isfinite(self.half) else ""
+        return f"{100 * self.mean:+.1f}{spread}"
+
+
+def pass_rates(run: Path) -> dict[str, Rates]:
+    """Model -> rates of every evaluated problem, from `evaluations/*.jsonl`.
+
+    Models whose rows have no counts (runs made before they were kept) are left out. Raises UserError for a
+    damaged file.
+    """
+    found: dict[str, Rates] = {}
+    for path in sorted(run.glob("evaluations/[!.]*.jsonl")):
+        rates: dict[str, dict[str, float]] = {}
+        for row in jsonl(path):
+            if (rate := _rate(row)) is not None:
+                rates.setdefault(str(row.get("task")), {})[str(row.get("problem"))] = rate
+        if rates:
+            found[path.stem] = rates
+    return found
+
+
+def change(before: Rates, after: Rates, task: str) -> Change | None:
+    """Of the problems of a task that both models were tested on; None when there is none."""
+    return mean_change([(before, after)], task)
+
+
+def mean_change(pairs: Iterable[tuple[Rates, Rates]], task: str) -> Change | None:
+    """The same over several runs: of each problem the mean over those runs that have it for both models.
+
+    The interval is that of other problems; how runs differ is in it only as far as it moves those means.
+    """
+    found: dict[str, list[float]] = {}
+    for before, after in pairs:
+        first, second = before.get(task, {}), after.get(task, {})
+        for problem in first:
+            if problem in second:
+                found.setdefault(problem, []).append(second[problem] - first[problem])
+    if not found:
+        return None
+    return Change(*mean_interval([sum(values) / len(values) for values in found.values()]))
+
+
+def run_changes(run: Path, stages: Stages, against: str | None = None) -> list[RenderableType]:
+    """A table with what each model of a run has gained or lost on every task, or [] without comparisons.
+
+    Args:
+        run: the run folder.
+        stages: its results.
+        against: the model to compare with; None: the one that each started from.
+
+    Raises UserError when `against` was not evaluated or a file is damaged.
+    """
+    rates, parents, tasks = pass_rates(run), model_parents(run), task_names([stages])
+    if against is not None and against not in rates:
+        known = ", ".join(rates) or "none, or none with counts for each problem"
+        raise UserError(f"{against}: not among the evaluated models ({known})")
+    lines = []
+    for name in stage_names([stages]):
+        before = against or parents.get(name)
+        if before is None or before == name or before not in rates or name not in rates:
+            continue
+        cells = [change(rates[before], rates[name], task) for task in tasks]
+        if any(cells):
+            lines.append([name, before, *(MISSING if cell is None else str(cell) for cell in cells)])
+    if not lines:
+        return []
+    title = "pass@1, points more or less on the same problems, ± of the 95% interval"
+    headings = ["stage", "against", *(task.replace("_", "\n") for task in tasks)]
+    return [heading(title), plain_table(headings, lines)]
+
+
+def stage_pairs(names: Sequence[str], parents: Parents) -> list[tuple[str, str]]:
+    """The models that started from another one of them, the base aside, each as (before, after)."""
+    found = [(parents.get(name), name) for name in names]
+    return [(before, after) for before, after in found if before and before in names and before != BASE]
+
+
+def _rate(row: Row) -> float | None:
+    correct, samples = row.get("correct"), row.get("samples")
+    if not isinstance(correct, int) or not isinstance(samples, int) or not 0 <= correct <= samples:
+        return None
+    return correct / samples if samples else None

@@ -1,0 +1,154 @@
+"""Differences of models on the same problems, by numbers worked by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from r1kit.errors import UserError
+from r1kit.report.changes import Change, change, mean_change, pass_rates, run_changes, stage_pairs
+from r1kit.rollouts.intervals import mean_interval
+
+COUNTS = {
+    "base": [0, 4, 2, 0],
+    "sft2": [1, 4, 2, 3],
+    "general_rl": [4, 4, 3, 3],
+}  # of 4 samples of each of four problems
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    write_run(tmp_path, COUNTS)
+    return tmp_path
+
+
+def write_run(folder: Path, counts: dict[str, list[int]]) -> None:
+    (folder / "evaluations").mkdir(parents=True)
+    for name, correct in counts.items():
+        rows = [
+            {"task": "math", "problem": f"p{i}", "correct": c, "samples": 4} for i, c in enumerate(correct)
+        ]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "evaluations" / f"{name}.jsonl").write_text(lines)
+    for name, parent in {"sft2": "base", "general_rl": "sft2"}.items():
+        stage = folder / "stages" / name
+        stage.mkdir(parents=True)
+        (stage / "stage.json").write_text(json.dumps({"status": "finished", "parents": {"model": parent}}))
+
+
+def stages() -> dict[str, dict[str, dict[str, object]]]:
+    return {name: {"math": {"pass@1": {"mean": sum(c) / 16}}} for name, c in COUNTS.items()}
+
+
+def printed(run: Path, against: str | None = None) -> list[list[str]]:
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(*run_changes(run, stages(), against))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return [line.split() for line in text.splitlines() if line.strip(" ─")]
+
+
+def test_the_interval_of_a_mean_is_student_s() -> None:
+    mean, half = mean_interval([0.75, 0.0, 0.25, 0.0])
+    assert mean == 0.25
+    # s^2 = (0.25 + 0.0625 + 0 + 0.0625) / 3 = 0.125; t(0.975, 3) = 3.1824; 3.1824 * sqrt(0.125 / 4) = 0.5626
+    assert half == pytest.approx(0.5626, rel=0.01)  # the quantile is an expansion in 1 / degrees of freedom
+    assert mean_interval([0.5] * 10) == (0.5, 0.0)
+    assert mean_interval([0.5]) == (0.5, math.inf)
+    with pytest.raises(ValueError, match="no value"):
+        mean_interval([])
+
+
+def test_a_quantile_of_many_degrees_of_freedom_is_right_to_four_digits() -> None:
+    values = [0.0, 1.0] * 24  # s^2 = 48 * 0.25 / 47; t(0.975, 47) = 2.01174
+    assert mean_interval(values)[1] == pytest.approx(2.01174 * math.sqrt(0.25 / 47), rel=1e-4)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=30), st.integers(0, 4))
+def test_what_is_hard_for_both_models_is_no_part_of_the_spread(counts: list[int], gain: int) -> None:
+    before = {"math": {str(i): count / 4 for i, count in enumerate(counts)}}
+    after = {"math": {str(i): (count + gain) / 4 for i, count in enumerate(counts)}}
+    found = change(before, after, "math")
+    assert found is not None
+    assert found.mean == pytest.approx(gain / 4)
+    assert found.half == pytest.approx(0.0, abs=1e-12)
+
+
+def test_only_problems_of_both_models_count_and_none_gives_nothing() -> None:
+    before = {"math": {"a": 0.0, "b": 1.0}, "old": {"x": 1.0}}
+    after = {"math": {"b": 0.5, "c": 1.0}}
+    assert change(before, after, "math") == Change(-0.5, math.inf)
+    assert str(Change(-0.5, math.inf)) == "-50.0"
+    assert change(before, after, "old") is None
+
+
+def test_over_several_runs_each_problem_s_mean_counts() -> None:
+    first = ({"math": {"a": 0.0, "b": 0.0}}, {"math": {"a": 1.0, "b": 0.5}})
+    second = ({"math": {"a": 0.0, "b": 0.5}}, {"math": {"a": 0.5, "b": 0.5}})
+    found = mean_change([first, second], "math")
+    assert found is not None
+    assert found.mean == pytest.approx((0.75 + 0.25) / 2)
+    # of 0.75 and 0.25: s^2 = 0.125, 12.7062 * sqrt(0.125 / 2) = 3.1766; the expansion is poor for one degree
+    assert found.half > 0.5
+    assert mean_change([], "math") is None
+
+
+def test_every_model_is_compared_with_the_one_it_started_from(run: Path) -> None:
+    *_, head, sft2, general = printed(run)
+    assert head == ["stage", "against", "math"]
+    assert sft2[:3] == ["sft2", "base", "+25.0"]
+    assert general[:3] == ["general_rl", "sft2", "+25.0"]
+    assert general[3].startswith("±5")
+
+
+def test_or_with_one_that_is_named(run: Path) -> None:
+    *_, sft2, general = printed(run, "base")
+    assert sft2[:3] == ["sft2", "base", "+25.0"]
+    assert general[:3] == ["general_rl", "base", "+50.0"]
+    with pytest.raises(UserError, match="r1_zero: not among the evaluated models"):
+        run_changes(run, stages(), "r1_zero")
+
+
+def test_a_run_without_counts_has_no_comparison(run: Path) -> None:
+    for path in (run / "evaluations").iterdir():
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text(
+            "".join(json.dumps({"task": r["task"], "problem": r["problem"]}) + "\n" for r in rows)
+        )
+    assert pass_rates(run) == {}
+    assert run_changes(run, stages()) == []
+    with pytest.raises(UserError, match="none with counts"):
+        run_changes(run, stages(), "base")
+
+
+@pytest.mark.parametrize(
+    "counts", [{"correct": 5}, {"correct": -1}, {"samples": 0, "correct": 0}, {"correct": "3"}]
+)
+def test_impossible_counts_are_no_rates(run: Path, counts: dict[str, object]) -> None:
+    row = {"task": "math", "problem": "p0", "correct": 1, "samples": 4} | counts
+    (run / "evaluations" / "sft2.jsonl").write_text(json.dumps(row) + "\n")
+    assert "sft2" not in pass_rates(run)
+
+
+def test_a_damaged_evaluation_is_named(run: Path) -> None:
+    (run / "evaluations" / "sft2.jsonl").write_text('{"task": \n')
+    with pytest.raises(UserError, match=r"sft2\.jsonl: row 1"):
+        run_changes(run, stages())
+
+
+def test_the_pairs_of_a_recipe_leave_out_what_starts_from_the_base() -> None:
+    parents = {
+        "sft2": "base",
+        "general_rl": "sft2",
+        "distilled": "nano",
+        "lost": None,
+        "later": "unevaluated",
+    }
+    names = ["base", "sft2", "general_rl", "distilled", "lost", "later"]
+    assert stage_pairs(names, parents) == [("sft2", "general_rl")]
