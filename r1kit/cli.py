@@ -112,7 +112,9 @@ def build_parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="show a run in the terminal")
     show.add_argument("run", type=Path, help="run folder, e.g. runs/laptop")
     show.add_argument(
-        "--against", metavar="STAGE", help="compare with this model (default: with the one each started from)"
+        "--against",
+        metavar="STAGE|RUN",
+        help="compare with this model, or with another run's (default: with the one each started from)",
     )
     _add_lineage(commands.add_parser("lineage", help="show which data and parents made a model"))
     _add_review(commands.add_parser("review", help="accept, edit or reject the examples of a stage"))

@@ -111,8 +111,20 @@ def test_or_with_one_that_is_named(run: Path) -> None:
     *_, sft2, general = printed(run, "base")
     assert sft2[:3] == ["sft2", "base", "+25.0"]
     assert general[:3] == ["general_rl", "base", "+50.0"]
-    with pytest.raises(UserError, match="r1_zero: not among the evaluated models"):
+    with pytest.raises(UserError, match="r1_zero: neither a run folder nor among the evaluated models"):
         run_changes(run, stages(), "r1_zero")
+
+
+def test_or_with_the_models_of_another_run(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_run(other, {"sft2": [0, 0, 0, 0], "general_rl": [4, 4, 4, 3], "more": [1, 1, 1, 1]})
+    _, _, sft2, general = printed(run, str(other))
+    assert sft2[:3] == ["sft2", "other", "+62.5"]
+    assert general[:3] == ["general_rl", "other", "-6.2"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UserError, match="empty: has no evaluations with counts"):
+        run_changes(run, stages(), str(empty))
 
 
 def test_a_run_without_counts_has_no_comparison(run: Path) -> None:

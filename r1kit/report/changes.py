@@ -78,27 +78,45 @@ def run_changes(run: Path, stages: Stages, against: str | None = None) -> list[R
     Args:
         run: the run folder.
         stages: its results.
-        against: the model to compare with; None: the one that each started from.
+        against: what to compare with: a model of the run, or the folder of another run, each model with that
+            run's of the same name; None: each model with the one that it started from.
 
-    Raises UserError when `against` was not evaluated or a file is damaged.
+    Raises UserError when `against` was not evaluated or is neither, or when a file is damaged.
     """
-    rates, parents, tasks = pass_rates(run), model_parents(run), task_names([stages])
-    if against is not None and against not in rates:
-        known = ", ".join(rates) or "none, or none with counts for each problem"
-        raise UserError(f"{against}: not among the evaluated models ({known})")
+    rates, tasks = pass_rates(run), task_names([stages])
+    before = _forerunners(run, rates, against)
     lines = []
     for name in stage_names([stages]):
-        before = against or parents.get(name)
-        if before is None or before == name or before not in rates or name not in rates:
+        if name not in before or name not in rates:
             continue
-        cells = [change(rates[before], rates[name], task) for task in tasks]
+        label, earlier = before[name]
+        cells = [change(earlier, rates[name], task) for task in tasks]
         if any(cells):
-            lines.append([name, before, *(MISSING if cell is None else str(cell) for cell in cells)])
+            lines.append([name, label, *(MISSING if cell is None else str(cell) for cell in cells)])
     if not lines:
         return []
     title = "pass@1, points more or less on the same problems, ± of the 95% interval"
     headings = ["stage", "against", *(task.replace("_", "\n") for task in tasks)]
     return [heading(title), plain_table(headings, lines)]
+
+
+def _forerunners(run: Path, rates: Mapping[str, Rates], against: str | None) -> dict[str, tuple[str, Rates]]:
+    """Model -> what it is compared with: the name in the table, and the rates."""
+    if against is None:
+        parents = model_parents(run)
+        return {
+            name: (parent, rates[parent]) for name, parent in parents.items() if parent and parent in rates
+        }
+    if against in rates:
+        return {name: (against, rates[against]) for name in rates if name != against}
+    other = Path(against)
+    if not other.is_dir():
+        known = ", ".join(rates) or "none, or none with counts for each problem"
+        raise UserError(f"{against}: neither a run folder nor among the evaluated models ({known})")
+    found = pass_rates(other)
+    if not found:
+        raise UserError(f"{against}: has no evaluations with counts for each problem")
+    return {name: (other.resolve().name, found[name]) for name in rates if name in found}
 
 
 def stage_pairs(names: Sequence[str], parents: Parents) -> list[tuple[str, str]]:

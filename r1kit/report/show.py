@@ -47,8 +47,8 @@ _LONGEST = 1200  # characters of a shown rollout
 def show(run: Path, console: Console | None = None, against: str | None = None) -> None:
     """Print the stages, their results, curves and last numbers, one rollout, and where the files are.
 
-    `against`: the model with which the others are compared; by default each with the one it started from.
-    Raises UserError when `run` is no run folder, one of its files is damaged, or `against` not evaluated.
+    `against`: what the models are compared with (`run_changes`). Raises UserError when `run` is no run
+    folder, one of its files is damaged, or `against` was not evaluated.
     """
     console = console or Console(highlight=False)
     for block in blocks(run, against):
