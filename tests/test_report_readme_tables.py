@@ -140,3 +140,39 @@ def test_missing_results_file_is_named(tmp_path):
 def test_results_without_any_record_are_refused(tmp_path):
     with pytest.raises(UserError, match="no evaluation"):
         readme_table({"x": write(tmp_path / "results.json")})
+
+
+def test_what_a_stage_changed_is_told_over_the_runs(tmp_path):
+    counts = {
+        "1": {"sft2": {"math": [2, 2], "talk": [0, 1]}, "general_rl": {"math": [3, 1], "talk": [2, 3]}},
+        "2": {"sft2": {"math": [2, 2], "talk": [1, 1]}, "general_rl": {"math": [4, 4], "talk": [2, 2]}},
+    }  # of 4 samples of two problems
+    files = {}
+    for seed, stages in counts.items():
+        run = tmp_path / seed
+        (run / "evaluations").mkdir(parents=True)
+        for name, tasks in stages.items():
+            rows = [
+                {"task": task, "problem": str(i), "correct": c, "samples": 4}
+                for task, correct in tasks.items()
+                for i, c in enumerate(correct)
+            ]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (run / "evaluations" / f"{name}.jsonl").write_text(text)
+        for name, parent in {"sft2": "base", "general_rl": "sft2"}.items():
+            (run / "stages" / name).mkdir(parents=True)
+            (run / "stages" / name / "stage.json").write_text(json.dumps({"parents": {"model": parent}}))
+        tasks = {"math": record(0.5, 0.4, 0.6), "talk": TALK}
+        files[f"seed {seed}"] = write(run / "results.json", base=tasks, sft2=tasks, general_rl=tasks)
+    table = readme_table(files)
+    # math: 1/4 and -1/4, in the second run 2/4 and 2/4: means 3/8 and 1/8; talk: 2/4 and 2/4, 1/4 and 1/4
+    assert (
+        "| Stage | against | math | talk |\n| --- | --- | ---: | ---: |\n| `general_rl` | `sft2` | +25.0 ±"
+        in table
+    )
+    assert "(+0.0 to +50.0) | +37.5 ±0.0 (+25.0 to +50.0) |\n" in table
+    assert "`sft2` | `base` | +" not in table  # what starts from the base is not on the list
+    assert "means over the runs; in brackets" in table
+    alone = readme_table({"seed 1": files["seed 1"]})
+    assert "| `general_rl` | `sft2` | +0.0 ±" in alone
+    assert "interval over problems.\n" in alone
