@@ -105,6 +105,13 @@ def test_what_could_not_be_verified_is_neither_right_nor_wrong() -> None:
     assert sides(group) == ([str(Outcome.CORRECT)], [str(Outcome.NO_ANSWER)])
 
 
+def test_what_no_data_set_may_hold_is_neither_either() -> None:
+    texts = ("", "  \n", "a\0b", "\ud800", "good")
+    outcomes = (Outcome.CORRECT, Outcome.WRONG)
+    group = [LoggedSample(text, "stop", 1, outcome, None) for text in texts for outcome in outcomes]
+    assert sides(group) == (["good"], ["good"])
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("preferences")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from r1kit.datasets.fields import text_fault
 from r1kit.datasets.folder import publish_dataset
 from r1kit.datasets.forms import read, write
 from r1kit.datasets.records import judged_row, preference_row
@@ -99,8 +100,12 @@ class RewardSamplesStage:
 
 
 def sides(group: Sequence[LoggedSample]) -> tuple[list[str], list[str]]:
-    """The right and the wrong responses, each text once; what could not be verified is neither."""
-    told = [sample for sample in group if sample.outcome not in (Outcome.ERROR, Outcome.TIMEOUT)]
+    """The right and the wrong responses, each text once.
+
+    What could not be verified is neither, nor what no data set may hold (empty, or with a NUL character).
+    """
+    unverified = (Outcome.ERROR, Outcome.TIMEOUT)
+    told = [sample for sample in group if sample.outcome not in unverified and not text_fault(sample.text)]
     right = dict.fromkeys(sample.text for sample in told if sample.correct)
     return list(right), list(dict.fromkeys(sample.text for sample in told if not sample.correct))
 
