@@ -100,17 +100,45 @@ def test_over_several_runs_each_problem_s_mean_counts() -> None:
 
 
 def test_every_model_is_compared_with_the_one_it_started_from(run: Path) -> None:
-    *_, head, sft2, general = printed(run)
-    assert head == ["stage", "against", "math"]
-    assert sft2[:3] == ["sft2", "base", "+25.0"]
-    assert general[:3] == ["general_rl", "sft2", "+25.0"]
-    assert general[3].startswith("±5")
+    title, head, *lines = printed(run)
+    assert title[:3] == ["differences", "of", "pass@1"]
+    assert head == ["stage", "math"]
+    assert [line[:2] for line in lines] == [
+        ["sft2", "+25.0"],
+        ["−", "base"],
+        ["general_rl", "+25.0"],
+        ["−", "sft2"],
+    ]
+    assert lines[2][2].startswith("±5")
+
+
+def test_the_stages_of_the_whole_recipe_fit_on_80_columns(tmp_path: Path) -> None:
+    tasks = ("countdown", "math", "knights_knaves", "helpful", "harmless")
+    (tmp_path / "evaluations").mkdir()
+    for name, high in {"cold_start_sft": 4, "reasoning_rl": 0}.items():
+        counts = [
+            abs(high - i % 2) for i in range(6)
+        ]  # differences of 50 to 100 points: all digits are needed
+        rows = [
+            {"task": task, "problem": str(i), "correct": correct, "samples": 4}
+            for task in tasks
+            for i, correct in enumerate(counts)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "evaluations" / f"{name}.jsonl").write_text(text)
+    results = {name: {task: {} for task in tasks} for name in ("cold_start_sft", "reasoning_rl")}
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(*run_changes(tmp_path, results, "cold_start_sft"))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[-2].split() == ["reasoning_rl", *["-75.0", "±28.7"] * 5]
+    assert lines[-1].split() == ["−", "cold_start_sft"]
 
 
 def test_or_with_one_that_is_named(run: Path) -> None:
-    *_, sft2, general = printed(run, "base")
-    assert sft2[:3] == ["sft2", "base", "+25.0"]
-    assert general[:3] == ["general_rl", "base", "+50.0"]
+    _, _, sft2, _, general, against = printed(run, "base")
+    assert sft2[:2] == ["sft2", "+25.0"]
+    assert general[:2] == ["general_rl", "+50.0"]
+    assert against == ["−", "base"]
     with pytest.raises(UserError, match="r1_zero: neither a run folder nor among the evaluated models"):
         run_changes(run, stages(), "r1_zero")
 
@@ -118,9 +146,10 @@ def test_or_with_one_that_is_named(run: Path) -> None:
 def test_or_with_the_models_of_another_run(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     write_run(other, {"sft2": [0, 0, 0, 0], "general_rl": [4, 4, 4, 3], "more": [1, 1, 1, 1]})
-    _, _, sft2, general = printed(run, str(other))
-    assert sft2[:3] == ["sft2", "other", "+62.5"]
-    assert general[:3] == ["general_rl", "other", "-6.2"]
+    _, _, sft2, against, general, _ = printed(run, str(other))
+    assert sft2[:2] == ["sft2", "+62.5"]
+    assert against == ["−", "other"]
+    assert general[:2] == ["general_rl", "-6.2"]
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(UserError, match="empty: has no evaluations with counts"):

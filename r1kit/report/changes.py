@@ -92,11 +92,11 @@ def run_changes(run: Path, stages: Stages, against: str | None = None) -> list[R
         label, earlier = before[name]
         cells = [change(earlier, rates[name], task) for task in tasks]
         if any(cells):
-            lines.append([name, label, *(MISSING if cell is None else str(cell) for cell in cells)])
+            lines.append([f"{name}\n− {label}", *(MISSING if cell is None else str(cell) for cell in cells)])
     if not lines:
         return []
-    title = "pass@1, points more or less on the same problems, ± of the 95% interval"
-    headings = ["stage", "against", *(task.replace("_", "\n") for task in tasks)]
+    title = "differences of pass@1 on the same problems, in points, and ± of the 95% interval"
+    headings = ["stage", *(task.replace("_", "\n") for task in tasks)]
     return [heading(title), plain_table(headings, lines)]
 
 
