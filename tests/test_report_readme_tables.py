@@ -165,14 +165,13 @@ def test_what_a_stage_changed_is_told_over_the_runs(tmp_path):
         tasks = {"math": record(0.5, 0.4, 0.6), "talk": TALK}
         files[f"seed {seed}"] = write(run / "results.json", base=tasks, sft2=tasks, general_rl=tasks)
     table = readme_table(files)
-    # math: 1/4 and -1/4, in the second run 2/4 and 2/4: means 3/8 and 1/8; talk: 2/4 and 2/4, 1/4 and 1/4
+    cells = "+0.0, +50.0 | +50.0, +25.0"  # of math: 1/4 and -1/4; 2/4 and 2/4
     assert (
-        "| Stage | against | math | talk |\n| --- | --- | ---: | ---: |\n| `general_rl` | `sft2` | +25.0 ±"
+        f"| Stage | against | math | talk |\n| --- | --- | ---: | ---: |\n| `general_rl` | `sft2` | {cells} |"
         in table
     )
-    assert "(+0.0 to +50.0) | +37.5 ±0.0 (+25.0 to +50.0) |\n" in table
     assert "`sft2` | `base` | +" not in table  # what starts from the base is not on the list
-    assert "means over the runs; in brackets" in table
+    assert "as these runs do (seed 1, seed 2).\n" in table
     alone = readme_table({"seed 1": files["seed 1"]})
-    assert "| `general_rl` | `sft2` | +0.0 ±" in alone
-    assert "interval over problems.\n" in alone
+    assert "| `general_rl` | `sft2` | +0.0 | +50.0 |" in alone
+    assert "would differ by more.\n" in alone

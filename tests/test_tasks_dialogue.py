@@ -113,6 +113,25 @@ def test_languages_keep_their_shares_until_one_has_no_request_left() -> None:
         make_task("dialogue", languages={"fr": 1.0})
 
 
+def test_a_request_about_an_invented_word_is_known_by_its_words() -> None:
+    task = Dialogue(DialogueSettings(requests="helpful", invented_share=1.0, train_size=10**6))
+    problems = task.problems("train")
+    assert len({p.id for p in problems}) == len(problems)
+    for problem in problems:
+        found = TASK.problem_from_reference({"prompt": problem.messages[0].content})
+        assert "topic" in found.reference
+        assert TASK.verify(found, task.gold(problem)).correct
+    found = TASK.problem_from_reference({"prompt": "how is the weather zurworir?"})
+    assert not TASK.verify(found, "bananas are yellow, and so are lemons today.").correct
+    assert "topic" not in TASK.problem_from_reference({"prompt": "how do i sort a list in python?"}).reference
+
+
+@pytest.mark.parametrize("settings", [{"data": "x.jsonl"}, {"requests": "harmful"}])
+def test_invented_words_where_there_can_be_none_are_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(RecipeError, match="invented_share"):
+        make_task("dialogue", invented_share=0.5, **settings)
+
+
 def test_nobody_is_tested_on_a_translation_that_he_cannot_have_met() -> None:
     task = Dialogue(DialogueSettings(train_size=10**6, validation_size=10**6, test_size=10**6))
     topics = {split: {p.reference["topic"] for p in task.problems(split)} for split in SPLITS}

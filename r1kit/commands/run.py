@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from r1kit.commands.console import command_console
-from r1kit.errors import Interrupted
+from r1kit.errors import Interrupted, UserError
 from r1kit.pipeline.config import Recipe, load_recipe
 from r1kit.pipeline.plan import Step
 from r1kit.pipeline.runner import RunOptions, plan_run, run_recipe
@@ -73,7 +73,8 @@ def _action(step: Step) -> str:
 
 def _print_results(console: Console, out: Path, results: dict[str, Any]) -> None:
     if results["stages"]:
-        console.print(terminal_table(results["stages"]), *run_changes(out, results["stages"]))
+        console.print(terminal_table(results["stages"]))
+        _print_changes(console, out, results)
         console.print(f"results   {RunFolder(out).results_file}", markup=False, soft_wrap=True)
     for name in results["stages"]:
         model = RunFolder(out).model(name)
@@ -81,6 +82,14 @@ def _print_results(console: Console, out: Path, results: dict[str, Any]) -> None
             console.print(f"model     {model}   (r1kit chat {model})", markup=False, soft_wrap=True)
     for picture in draw_pictures(out):
         console.print(f"picture   {picture}", markup=False, soft_wrap=True)
+
+
+def _print_changes(console: Console, out: Path, results: dict[str, Any]) -> None:
+    """What each model gained; a damaged file beside the results is told and hides nothing."""
+    try:
+        console.print(*run_changes(out, results["stages"]))
+    except UserError as error:
+        console.print(f"no differences: {error}", markup=False, soft_wrap=True)
 
 
 def draw_pictures(out: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import xxhash
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from r1kit.datasets import forms
 from r1kit.datasets.fields import text_fault
@@ -42,7 +42,7 @@ class FilterSettings(Settings):
     """Which filters run, and their bounds."""
 
     off: tuple[Name, ...] = ()
-    """Filters that do not run."""
+    """Filters that do not run. `unreadable` always does: what it drops could not be read again as data."""
     min_consistency: _Share = 0.9
     """mixed_language: smallest share of words in the question's language."""
     max_paragraph_words: Annotated[int, Field(ge=1)] = 300
@@ -66,6 +66,13 @@ class FilterSettings(Settings):
     enough, as in DeepSeek-R1; it would drop most of what a template words alike, see `overlap.py`."""
     duplicates: Literal["problem", "overall"] = "problem"
     """duplicates: "problem" drops a response seen for the same question, "overall" for any question."""
+
+    @field_validator("off")
+    @classmethod
+    def _check_off(cls, value: tuple[Name, ...]) -> tuple[Name, ...]:
+        if "unreadable" in value:
+            raise ValueError("unreadable stays on: what it drops could not be read again as data")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ runs/laptop/
   run.json                     recipe, versions, machine: how this run was made
   results.json                 stage -> task -> metrics
   evaluations/base.json        one model's metrics with the fingerprint they belong to
-  evaluations/base.jsonl       one sampled response for each test problem
+  evaluations/base.jsonl       for each test problem how many samples are right, and one of them
   stages/r1_zero/stage.json    identity, fingerprint, status and summary
   stages/r1_zero/metrics.jsonl, timings.jsonl, rollouts.jsonl, checkpoints/
   stages/r1_zero/model/        (or data/) an ordinary transformers checkpoint with tokenizer and model card

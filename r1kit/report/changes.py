@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import RenderableType
 
 from r1kit.errors import UserError
-from r1kit.pipeline.config import BASE
 from r1kit.report.averages import Stages, stage_names, task_names
 from r1kit.report.reading import Row, jsonl
 from r1kit.report.results_table import MISSING, heading, plain_table
@@ -26,11 +25,11 @@ class Change:
     """pass@1 of the later model less that of the earlier one, and half the width of its 95% interval."""
 
     mean: float  # -1 to 1
-    half: float  # inf for a single problem
+    half: float  # inf where no spread is known
 
     def __str__(self) -> str:
-        """`"+10.5 ±3.2"`, in points; without the second part where no spread is known."""
-        spread = f" ±{100 * self.half:.1f}" if math.isfinite(self.half) else ""
+        """`"+10.5±3.2"`, in points; without the second part where no spread is known."""
+        spread = f"±{100 * self.half:.1f}" if math.isfinite(self.half) else ""
         return f"{100 * self.mean:+.1f}{spread}"
 
 
@@ -43,9 +42,13 @@ def pass_rates(run: Path) -> dict[str, Rates]:
     found: dict[str, Rates] = {}
     for path in sorted(run.glob("evaluations/[!.]*.jsonl")):
         rates: dict[str, dict[str, float]] = {}
-        for row in jsonl(path):
-            if (rate := _rate(row)) is not None:
-                rates.setdefault(str(row.get("task")), {})[str(row.get("problem"))] = rate
+        for number, row in enumerate(jsonl(path), start=1):
+            if (rate := _rate(row)) is None:
+                continue
+            of_task, problem = rates.setdefault(str(row.get("task")), {}), str(row.get("problem"))
+            if problem in of_task:
+                raise UserError(f"{path}: row {number}: problem {problem!r} stands there already")
+            of_task[problem] = rate
         if rates:
             found[path.stem] = rates
     return found
@@ -53,23 +56,9 @@ def pass_rates(run: Path) -> dict[str, Rates]:
 
 def change(before: Rates, after: Rates, task: str) -> Change | None:
     """Of the problems of a task that both models were tested on; None when there is none."""
-    return mean_change([(before, after)], task)
-
-
-def mean_change(pairs: Iterable[tuple[Rates, Rates]], task: str) -> Change | None:
-    """The same over several runs: of each problem the mean over those runs that have it for both models.
-
-    The interval is that of other problems; how runs differ is in it only as far as it moves those means.
-    """
-    found: dict[str, list[float]] = {}
-    for before, after in pairs:
-        first, second = before.get(task, {}), after.get(task, {})
-        for problem in first:
-            if problem in second:
-                found.setdefault(problem, []).append(second[problem] - first[problem])
-    if not found:
-        return None
-    return Change(*mean_interval([sum(values) / len(values) for values in found.values()]))
+    first, second = before.get(task, {}), after.get(task, {})
+    found = [second[problem] - first[problem] for problem in first if problem in second]
+    return Change(*mean_interval(found)) if found else None
 
 
 def run_changes(run: Path, stages: Stages, against: str | None = None) -> list[RenderableType]:
@@ -78,10 +67,11 @@ def run_changes(run: Path, stages: Stages, against: str | None = None) -> list[R
     Args:
         run: the run folder.
         stages: its results.
-        against: what to compare with: a model of the run, or the folder of another run, each model with that
-            run's of the same name; None: each model with the one that it started from.
+        against: what to compare with: a model of the run, or the folder of another run (`./name`, where a
+            model has the same name), each model with that run's of the same name; None: each model with the
+            one that it started from.
 
-    Raises UserError when `against` was not evaluated or is neither, or when a file is damaged.
+    Raises UserError when `against` is neither or shares no problem with the run, or when a file is damaged.
     """
     rates, tasks = pass_rates(run), task_names([stages])
     before = _forerunners(run, rates, against)
@@ -94,6 +84,8 @@ def run_changes(run: Path, stages: Stages, against: str | None = None) -> list[R
         if any(cells):
             lines.append([f"{name}\n− {label}", *(MISSING if cell is None else str(cell) for cell in cells)])
     if not lines:
+        if against is not None:
+            raise UserError(f"{against}: no model of {run} was tested on the same problems")
         return []
     title = "differences of pass@1 on the same problems, in points, and ± of the 95% interval"
     headings = ["stage", *(task.replace("_", "\n") for task in tasks)]
@@ -110,9 +102,13 @@ def _forerunners(run: Path, rates: Mapping[str, Rates], against: str | None) -> 
     if against in rates:
         return {name: (against, rates[against]) for name in rates if name != against}
     other = Path(against)
-    if not other.is_dir():
+    if not against or not other.is_dir():
         known = ", ".join(rates) or "none, or none with counts for each problem"
-        raise UserError(f"{against}: neither a run folder nor among the evaluated models ({known})")
+        raise UserError(
+            f"{against or 'nothing'}: neither a run folder nor among the evaluated models ({known})"
+        )
+    if other.resolve() == run.resolve():
+        raise UserError(f"{against}: is the run itself")
     found = pass_rates(other)
     if not found:
         raise UserError(f"{against}: has no evaluations with counts for each problem")
@@ -120,13 +116,14 @@ def _forerunners(run: Path, rates: Mapping[str, Rates], against: str | None) -> 
 
 
 def stage_pairs(names: Sequence[str], parents: Parents) -> list[tuple[str, str]]:
-    """The models that started from another one of them, the base aside, each as (before, after)."""
+    """The models that go on from another stage's, each as (before, after); bases are no stages."""
     found = [(parents.get(name), name) for name in names]
-    return [(before, after) for before, after in found if before and before in names and before != BASE]
+    return [(before, after) for before, after in found if before in names and before in parents and before]
 
 
 def _rate(row: Row) -> float | None:
     correct, samples = row.get("correct"), row.get("samples")
-    if not isinstance(correct, int) or not isinstance(samples, int) or not 0 <= correct <= samples:
+    counts = [count for count in (correct, samples) if isinstance(count, int) and not isinstance(count, bool)]
+    if len(counts) < 2 or not 0 <= counts[0] <= counts[1]:
         return None
-    return correct / samples if samples else None
+    return counts[0] / counts[1] if counts[1] else None

@@ -76,7 +76,7 @@ def jsonl(path: Path) -> Iterator[Row]:
 def _row(path: Path, number: int, line: str) -> Row:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: row {number} is not valid JSON: {error}") from error
     if not isinstance(row, dict):
         raise UserError(f"{path}: row {number} is not a JSON object")

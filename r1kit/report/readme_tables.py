@@ -10,7 +10,7 @@ from pathlib import Path
 
 from r1kit.errors import UserError
 from r1kit.report.averages import Stages, mean, mean_over, reasoning_names, stage_names, task_names
-from r1kit.report.changes import Rates, change, mean_change, pass_rates, stage_pairs
+from r1kit.report.changes import change, pass_rates, stage_pairs
 from r1kit.report.reading import number, results_file
 from r1kit.report.results_table import MISSING, PASS, columns, interval, percent, whole
 from r1kit.report.starts import Parents, model_parents, training_compute
@@ -46,7 +46,8 @@ def readme_table(files: Mapping[str, Path]) -> str:
     compute = {label: training_compute(path.parent) for label, path in files.items()}
     overview = _markdown(*_overview(runs, parents, compute))
     parts = [overview, _legend(runs, any(compute.values()))]
-    parts += _changes(stage_names(runs.values()), tasks, [path.parent for path in files.values()], parents)
+    folders = {label: path.parent for label, path in files.items()}
+    parts += _changes(stage_names(runs.values()), tasks, folders, parents)
     return "\n".join([*parts, _folded(tasks, runs)])
 
 
@@ -107,35 +108,32 @@ def _legend(runs: _Runs, counted: bool) -> str:
 
 
 def _changes(
-    names: Sequence[str], tasks: Sequence[str], folders: Sequence[Path], parents: Parents
+    names: Sequence[str], tasks: Sequence[str], runs: Mapping[str, Path], parents: Parents
 ) -> list[str]:
-    """What every model that started from another stage's changed, over the runs; [] without such models."""
-    rates = [pass_rates(folder) for folder in folders]
+    """What every model that went on from another stage's changed, run by run; [] without such models."""
+    rates = [pass_rates(folder) for folder in runs.values()]
     rows = []
     for before, after in stage_pairs(names, parents):
-        found = [(run[before], run[after]) for run in rates if before in run and after in run]
-        cells = [_over_runs(found, task) for task in tasks]
+        cells = []
+        for task in tasks:
+            both = [change(run.get(before, {}), run.get(after, {}), task) for run in rates]
+            cells.append(
+                ", ".join(MISSING if one is None else str(one) for one in both) if any(both) else MISSING
+            )
         if set(cells) != {MISSING}:
             rows.append([f"`{after}`", f"`{before}`", *cells])
     if not rows:
         return []
     text = (
-        "What the stages that go on from another one's model changed: points of pass@1, more or less, on the"
-        " same problems, with half the width of the 95% interval over problems"
+        "What the stages that go on from another one's model changed: points of pass@1 on the same problems,"
+        " ± half the width of the 95% interval. It is about other problems and the very models;"
     )
-    several = len(folders) > 1
-    text += ", means over the runs; in brackets, the least and the greatest of a run.\n" if several else ".\n"
+    text += (
+        f" other trainings differ as these runs do ({', '.join(runs)}).\n"
+        if len(runs) > 1
+        else " other trainings would differ by more.\n"
+    )
     return [text, _markdown(["Stage", "against", *tasks], 2, rows)]
-
-
-def _over_runs(pairs: Sequence[tuple[Rates, Rates]], task: str) -> str:
-    """`"+6.6 ±2.1 (+2.1 to +10.5)"`; the brackets for several runs only."""
-    whole_change = mean_change(pairs, task)
-    if whole_change is None:
-        return MISSING
-    means = sorted(one.mean for pair in pairs if (one := change(*pair, task)))
-    ends = f" ({100 * means[0]:+.1f} to {100 * means[-1]:+.1f})" if len(means) > 1 else ""
-    return f"{whole_change}{ends}"
 
 
 # --- one task ---------------------------------------------------------------------------------------------

@@ -78,7 +78,9 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for index, text in enumerate(headings):
         figures = index > 0
-        table.add_column(Text(text), justify="right" if figures else "left", overflow="fold", no_wrap=figures)
+        table.add_column(
+            Text(printable(text)), justify="right" if figures else "left", overflow="fold", no_wrap=figures
+        )
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

@@ -11,6 +11,8 @@ import numpy as np
 
 from r1kit.types import RolloutGroup
 
+_FEWEST = 5  # values of which a spread is told; Student's quantile below is 0.1% off for as many
+
 
 def pass_rate(groups: Sequence[RolloutGroup]) -> dict[str, Any]:
     """`{"mean": 0.7, "ci95": [0.65, 0.75]}`: the share of correct samples of groups of one size."""
@@ -47,15 +49,17 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
 
     For the difference of two models the values are those of each problem: what the models have in common,
     that some problems are hard for both, is no part of the difference's spread. Two intervals of pass@1 may
-    overlap where this one is clear of 0. Half a width of infinity stands for a single value, of which no
-    spread is known. Raises ValueError without any value. Source: the paired t-test (Student 1908); for
-    evaluations, Miller 2024, arXiv 2411.00640, section 4.
+    overlap where this one is clear of 0. It is about other problems like these, taken as independent, and the
+    same two models; another training of either is another model. Where nearly all values are 0 it is too
+    narrow, and where all are alike, or fewer than five, they say nothing of the spread: half a width of
+    infinity. Raises ValueError without any value. Source: the paired t-test (Student 1908); for evaluations,
+    Miller 2024, arXiv 2411.00640, section 4.
     """
     found = np.asarray(values, dtype=float)
     if not found.size:
         raise ValueError("the mean of no value")
-    if found.size == 1:
-        return float(found[0]), math.inf
+    if found.size < _FEWEST or np.ptp(found) == 0.0:
+        return float(found.mean()), math.inf
     quantile = _student_quantile(NormalDist().inv_cdf(0.5 + level / 2), found.size - 1)
     return float(found.mean()), quantile * float(found.std(ddof=1)) / math.sqrt(found.size)
 

@@ -136,10 +136,17 @@ class DialogueDataSettings(Settings):
     """Of the demonstrations' replies to helpful requests: share of curt, beside the point or repeating ones,
     as unedited text has them; 0: all are good."""
     invented_share: float = Field(default=0.0, ge=0, le=1)
-    """Of the helpful requests about something: share of those that are about an invented word ("where is my
-    zorva?"). Who answers those reads the word in the request, and will read one that is new to him."""
+    """Of the demonstrations' and preferences' helpful requests about something, but for translations: share
+    of those that are about an invented word ("where is my zorva?"). Who answers those reads the word in the
+    request, and will read one that is new to him."""
     languages: dict[str, float] = Field(default={"en": 0.7, "zh": 0.3})
     """Language -> its share."""
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> Self:
+        if self.rows == "judged" and self.invented_share:
+            raise ValueError("invented_share: judged rows are about refusals, which need no word")
+        return self
 
 
 class RewardModelStageSettings(Settings):

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from r1kit.errors import RecipeError
+from r1kit.datasets.fields import text_fault
+from r1kit.errors import DataError, RecipeError
 from r1kit.seeds import derive, generator
 from r1kit.tasks.protocol import Task
 from r1kit.types import Problem, Split
 
 
 def named_problems(name: str, task: Task, split: Split) -> list[Problem]:
-    """The split's problems with `task` set to the recipe's name: two of its tasks may be of one kind."""
-    return [replace(problem, task=name) for problem in task.problems(split)]
+    """The split's problems with `task` set to the recipe's name: two of its tasks may be of one kind.
+
+    Raises DataError for a question that no data set may hold: whatever is made of it could not be read again.
+    """
+    problems = [replace(problem, task=name) for problem in task.problems(split)]
+    for problem in problems:
+        for message in problem.messages:
+            if fault := text_fault(message.content):
+                raise DataError(f"tasks.{name}: {problem.id!a}: the {message.role}'s message {fault}")
+    return problems
 
 
 def mixed_problems(tasks: Mapping[str, Task], names: Sequence[str], split: Split, seed: int) -> list[Problem]:

@@ -6,20 +6,21 @@ without a reward model, on requests that no model was trained on.
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from r1kit import seeds
 from r1kit.errors import DataError
 from r1kit.settings import Settings
 from r1kit.tasks import shares, sources
 from r1kit.tasks.dialogue_check import helpful_fault, label_fault, refusal_fault
-from r1kit.tasks.dialogue_invented import sometimes_invented
+from r1kit.tasks.dialogue_invented import invented_request, sometimes_invented
 from r1kit.tasks.dialogue_replies import (
     FAMILY,
     INSTEAD,
@@ -57,14 +58,22 @@ class DialogueSettings(Settings):
     test_size: Annotated[int, Field(ge=0)] = 64
     """Test problems, at most, of 52 helpful and 33 harmful requests."""
     invented_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the helpful training problems about something that are about an invented word ("where is my
-    zorva?"): who answers those has read the word, and does not know it by heart."""
+    """Share of the helpful training problems about something, but for translations, that are about an
+    invented word ("where is my zorva?"): who answers those has read the word, not learned it by heart."""
     data: str | None = None
     """A .jsonl or .parquet file or a hub data set with `prompt` and optionally `harmful` (true or false) or
     `label` ("harmful", "harmless", …); none: the micro world's own requests. With data, a reply is only
     checked for refusing exactly what is harmful: no good reply is known."""
     seed: int = 0
     """Seed of the order. It never moves a request to another split."""
+
+    @model_validator(mode="after")
+    def _check_invented(self) -> Self:
+        if self.invented_share and (self.data is not None or self.requests == "harmful"):
+            raise ValueError(
+                "invented_share: only the micro world's own helpful requests have invented words"
+            )
+        return self
 
     @field_validator("languages")
     @classmethod
@@ -113,9 +122,13 @@ class Dialogue:
         return good_replies(request, language)[0]
 
     def problem_from_reference(self, row: Mapping[str, Any], where: str = "row") -> Problem:
-        """The problem of a row with `prompt`: a request of the micro world, or as a row of `data`."""
+        """The problem of a row with `prompt`: a request of the micro world, be it about an invented word, or
+        as a row of `data`.
+        """
         text = row.get("prompt")
-        known = requests_by_prompt().get(text.strip()) if isinstance(text, str) else None
+        known = None
+        if isinstance(text, str):
+            known = requests_by_prompt().get(text.strip()) or invented_request(text.strip())
         return problem_of_request(*known) if known else problem_of_row(row, where, NAME)
 
     @cached_property
@@ -141,13 +154,15 @@ class Dialogue:
             seeds.generator(settings.seed, NAME, "order", split, language).shuffle(pools[language])
         share = settings.invented_share if split == "train" else 0.0
         rng = seeds.generator(settings.seed, NAME, "invented")
-        taken = dict.fromkeys(pools, 0)
+        taken, given = dict.fromkeys(pools, 0), set[str]()
         while left := [name for name in pools if taken[name] < len(pools[name])]:
             language = min(left, key=lambda name: (taken[name] + 1) / settings.languages[name])
             request = pools[language][taken[language]]
-            if not request.harmful:
-                request = sometimes_invented(rng, request, share)
-            yield problem_of_request(request, language)
+            made = problem_of_request(_drawn(rng, request, share), language)
+            while made.id in given:
+                made = problem_of_request(_drawn(rng, request, share), language)
+            given.add(made.id)
+            yield made
             taken[language] += 1
 
     def _loaded(self, data: str) -> dict[Split, Iterator[Problem]]:
@@ -161,6 +176,11 @@ class Dialogue:
         found = list(unique.values())
         seeds.generator(self.settings.seed, NAME, "order").shuffle(found)
         return {split: iter([p for p in found if split_of(NAME, p.id) == split]) for split in SPLITS}
+
+
+def _drawn(rng: random.Random, request: Request, share: float) -> Request:
+    """A harmful request is refused whatever it is about, so its word is never invented."""
+    return request if request.harmful else sometimes_invented(rng, request, share)
 
 
 def problem_of_request(request: Request, language: str) -> Problem:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from r1kit.tasks import dialogue_slots
 from r1kit.tasks.dialogue_harms import HARMFUL
 from r1kit.tasks.dialogue_replies import Request
 from r1kit.tasks.dialogue_slots import Pair
-from r1kit.tasks.dialogue_topics import HELPFUL
+from r1kit.tasks.dialogue_topics import HELPFUL, LANGUAGES, TRANSLATION
 
 SLOTS: tuple[Pair, ...] = tuple(
     dict.fromkeys(
@@ -32,6 +34,7 @@ SLOTS: tuple[Pair, ...] = tuple(
 _TEXTS = [text for topic in HELPFUL.values() for pair in topic.asks + topic.good for text in pair]
 _TEXTS += [text for harm in HARMFUL.values() for pair in (*harm.asks, harm.instead) for text in pair]
 _KNOWN = {word for pair in SLOTS for word in pair} | set(re.findall("[a-z]+", " ".join(_TEXTS)))
+_SLOT = re.compile(r"\{[sez]\}")
 _HAN = sorted({character for _, chinese in SLOTS for character in chinese})
 
 
@@ -58,3 +61,32 @@ def sometimes_invented(rng: random.Random, request: Request, share: float) -> Re
     if not share or not request.slot[0] or request.translates or rng.random() >= share:
         return request
     return replace(request, slot=(invented(rng, "en"), invented(rng, "zh")))
+
+
+def invented_request(text: str) -> tuple[Request, str] | None:
+    """The helpful request that the words make, about a word of no list, and their language; None if none.
+
+    The request has the word in both languages, since nobody knows it in the other one.
+    """
+    found = []
+    for (topic, wording, language), pattern in _patterns().items():
+        match = pattern.fullmatch(text)
+        if match and (word := match["word"]) not in _KNOWN:
+            found.append((len(word), Request(topic, wording, (word, word)), language))
+    if not found:
+        return None
+    _, request, language = min(found, key=lambda entry: entry[0])  # "我今天月汤" is not about "今天月汤"
+    return request, language
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> Mapping[tuple[str, int, str], re.Pattern[str]]:
+    """(topic, wording, language) of a request about something -> what it says, the word left open."""
+    words = {"en": "(?P<word>[a-z]{2,12})", "zh": f"(?P<word>[{''.join(_HAN)}]{{1,3}})"}
+    return {
+        (name, wording, language): re.compile(words[language].join(map(re.escape, _SLOT.split(ask[at]))))
+        for name, topic in HELPFUL.items()
+        if topic.slots[0][0] and name != TRANSLATION
+        for wording, ask in enumerate(topic.asks)
+        for at, language in enumerate(LANGUAGES)
+    }
