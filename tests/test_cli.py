@@ -10,9 +10,11 @@ import pytest
 from tiny_models import checkpoint
 
 from r1kit import cli
+from r1kit.commands import run as run_command
 from r1kit.commands.evaluate import model_label
 from r1kit.commands.task_settings import task_with
 from r1kit.errors import Interrupted
+from r1kit.pipeline.plan import Step
 
 
 @pytest.fixture
@@ -127,6 +129,20 @@ def test_dry_run_changes_nothing(
     assert "r1_zero" in shown
     assert "not started" in shown
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("flags", "action"), [([], "refused without"), (["--rerun-changed"], "make anew")])
+def test_dry_run_tells_what_becomes_of_a_changed_stage(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_qwen2: Path,
+    flags: list[str],
+    action: str,
+) -> None:
+    changed = Step("r1_zero", "train", "changed", "settings.steps: 2 -> 3", {})
+    monkeypatch.setattr(run_command, "plan_run", lambda *_: [changed])
+    assert cli.main(["run", "tiny", f"base={tiny_qwen2}", "--resume", "--dry-run", *flags]) == 0
+    assert action in " ".join(capsys.readouterr().out.split())
 
 
 def test_results_are_json(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_qwen2: Path) -> None:

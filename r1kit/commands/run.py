@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or RUNS / recipe.name
     console = command_console()
     if arguments.dry_run:
-        _print_plan(console, recipe, out, plan_run(recipe, out, arguments.only))
+        _print_plan(console, recipe, out, plan_run(recipe, out, arguments.only), arguments.rerun_changed)
         return 0
     options = RunOptions(arguments.resume, arguments.rerun_changed, arguments.only)
     progress = Progress(quiet=arguments.quiet)
@@ -48,25 +48,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_plan(console: Console, recipe: Recipe, out: Path, steps: list[Step]) -> None:
+def _print_plan(console: Console, recipe: Recipe, out: Path, steps: list[Step], anew: bool) -> None:
     table = Table(
         title=escape(f"{recipe.name} in {out}"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
     for heading in ("stage", "work", "what happens", "why"):
         table.add_column(heading, overflow="fold")
     for step in steps:
-        table.add_row(escape(step.stage), step.work, _action(step), escape(step.reason))
+        table.add_row(escape(step.stage), step.work, _action(step, anew), escape(step.reason))
     console.print(table)
 
 
-def _action(step: Step) -> str:
+def _action(step: Step, anew: bool) -> str:
     match step.state:
         case "done":
             return "skip"
         case "broken off" | "damaged":
             return "resume"
         case "changed":
-            return "refused without --rerun-changed"
+            return "make anew" if anew else "refused without --rerun-changed"
         case _:
             return "run"
 
