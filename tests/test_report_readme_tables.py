@@ -174,4 +174,4 @@ def test_what_a_stage_changed_is_told_over_the_runs(tmp_path):
     assert "as these runs do (seed 1, seed 2).\n" in table
     alone = readme_table({"seed 1": files["seed 1"]})
     assert "| `general_rl` | `sft2` | +0.0 | +50.0 |" in alone
-    assert "would differ by more.\n" in alone
+    assert "differ as well.\n" in alone

@@ -131,7 +131,7 @@ def _changes(
     text += (
         f" other trainings differ as these runs do ({', '.join(runs)}).\n"
         if len(runs) > 1
-        else " other trainings would differ by more.\n"
+        else " other trainings differ as well.\n"
     )
     return [text, _markdown(["Stage", "against", *tasks], 2, rows)]
 

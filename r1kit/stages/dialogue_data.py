@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from r1kit.datasets.folder import publish_dataset
@@ -13,48 +13,20 @@ from r1kit.stages.protocol import StageContext
 from r1kit.tasks.dialogue_data import general_demonstrations, judged, preferences
 from r1kit.types import Artifact
 
-Rows = list[dict[str, Any]]
+_Make = Callable[..., Sequence[Any]]
+_Row = Callable[[Any], dict[str, Any]]
 
-
-def _demonstrations(settings: DialogueDataSettings, seed: int) -> Rows:
-    made = general_demonstrations(
-        "train",
-        settings.count,
-        seed,
-        tagged_share=settings.tagged_share,
-        harmful_share=settings.harmful_share,
-        poor_share=settings.poor_share,
-        invented_share=settings.invented_share,
-        languages=settings.languages,
-    )
-    return [demonstration_row(demonstration) for demonstration in made]
-
-
-def _preferences(settings: DialogueDataSettings, seed: int) -> Rows:
-    made = preferences(
-        "train",
-        settings.count,
-        seed,
-        tagged_share=settings.tagged_share,
-        invented_share=settings.invented_share,
-        languages=settings.languages,
-    )
-    return [preference_row(preference) for preference in made]
-
-
-def _judged(settings: DialogueDataSettings, seed: int) -> Rows:
-    share, languages = settings.tagged_share, settings.languages
-    return [
-        judged_row(row)
-        for row in judged("train", settings.count, seed, tagged_share=share, languages=languages)
-    ]
-
-
-_MAKERS: Mapping[str, Callable[[DialogueDataSettings, int], Rows]] = {
-    "demonstrations": _demonstrations,
-    "preferences": _preferences,
-    "judged": _judged,
+_PREFERENCES = {"tagged_share", "invented_share", "languages"}
+_MAKERS: Mapping[str, tuple[_Make, _Row, set[str]]] = {
+    "demonstrations": (
+        general_demonstrations,
+        demonstration_row,
+        _PREFERENCES | {"harmful_share", "poor_share"},
+    ),
+    "preferences": (preferences, preference_row, _PREFERENCES),
+    "judged": (judged, judged_row, {"tagged_share", "languages"}),
 }
+"""Rows of the settings -> what makes them, how they are written, and the settings that it takes by name."""
 
 
 class DialogueDataStage:
@@ -66,7 +38,10 @@ class DialogueDataStage:
     def run(self, context: StageContext) -> Artifact:
         """Generate and publish."""
         settings = self.settings
-        rows = _MAKERS[settings.rows](settings, derive(context.seed, "dialogue"))
+        make, write, taken = _MAKERS[settings.rows]
+        seed = derive(context.seed, "dialogue")
+        made_rows = make("train", settings.count, seed, **settings.model_dump(include=taken))
+        rows = [write(row) for row in made_rows]
         card = f"Generated dialogue of a small world, in English and Chinese: {settings.rows}."
         made = {"kind": "dialogue_data", "settings": settings.model_dump(mode="json"), "seed": context.seed}
         count = publish_dataset(context.output, context.name, rows, card, made)

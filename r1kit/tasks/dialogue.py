@@ -6,7 +6,6 @@ without a reward model, on requests that no model was trained on.
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -20,7 +19,7 @@ from r1kit.errors import DataError
 from r1kit.settings import Settings
 from r1kit.tasks import shares, sources
 from r1kit.tasks.dialogue_check import helpful_fault, label_fault, refusal_fault
-from r1kit.tasks.dialogue_invented import invented_request, sometimes_invented
+from r1kit.tasks.dialogue_invented import invented_if_helpful, invented_request
 from r1kit.tasks.dialogue_replies import (
     FAMILY,
     INSTEAD,
@@ -158,9 +157,9 @@ class Dialogue:
         while left := [name for name in pools if taken[name] < len(pools[name])]:
             language = min(left, key=lambda name: (taken[name] + 1) / settings.languages[name])
             request = pools[language][taken[language]]
-            made = problem_of_request(_drawn(rng, request, share), language)
+            made = problem_of_request(invented_if_helpful(rng, request, share), language)
             while made.id in given:
-                made = problem_of_request(_drawn(rng, request, share), language)
+                made = problem_of_request(invented_if_helpful(rng, request, share), language)
             given.add(made.id)
             yield made
             taken[language] += 1
@@ -176,11 +175,6 @@ class Dialogue:
         found = list(unique.values())
         seeds.generator(self.settings.seed, NAME, "order").shuffle(found)
         return {split: iter([p for p in found if split_of(NAME, p.id) == split]) for split in SPLITS}
-
-
-def _drawn(rng: random.Random, request: Request, share: float) -> Request:
-    """A harmful request is refused whatever it is about, so its word is never invented."""
-    return request if request.harmful else sometimes_invented(rng, request, share)
 
 
 def problem_of_request(request: Request, language: str) -> Problem:

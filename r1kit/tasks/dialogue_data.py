@@ -18,7 +18,7 @@ from typing import TypeVar
 from r1kit import seeds
 from r1kit.tasks.dialogue import NAME, problem_of_request
 from r1kit.tasks.dialogue_check import helpful_fault
-from r1kit.tasks.dialogue_invented import sometimes_invented
+from r1kit.tasks.dialogue_invented import invented_if_helpful
 from r1kit.tasks.dialogue_replies import (
     AFTER,
     BEFORE,
@@ -83,7 +83,7 @@ def preferences(
     for index in range(count):
         rng = seeds.generator(seed, NAME, "preferences", split, index)
         language = _draw(rng, languages)
-        request = sometimes_invented(rng, rng.choice(requests(split, False)), invented_share)
+        request = invented_if_helpful(rng, rng.choice(requests(split, False)), invented_share)
         draw = _draw(rng, REJECTED)
         chosen = good_reply(rng, request, language)
         drawn = [draw(rng, request, language) for _ in range(REJECTED_CANDIDATES)]
@@ -152,9 +152,7 @@ def general_demonstrations(
     found = []
     for index in range(count):
         rng = seeds.generator(seed, NAME, "general", split, index)
-        request = next(turns[rng.random() < harmful_share])
-        if not request.harmful:
-            request = sometimes_invented(rng, request, invented_share)
+        request = invented_if_helpful(rng, next(turns[rng.random() < harmful_share]), invented_share)
         language = _draw(rng, languages)
         poor = rng.random() < poor_share
         write = _kind_refusal if request.harmful else poor_reply if poor else good_reply

@@ -63,6 +63,11 @@ def sometimes_invented(rng: random.Random, request: Request, share: float) -> Re
     return replace(request, slot=(invented(rng, "en"), invented(rng, "zh")))
 
 
+def invented_if_helpful(rng: random.Random, request: Request, share: float) -> Request:
+    """`sometimes_invented` for a helpful request; a harmful one is refused whatever it is about."""
+    return request if request.harmful else sometimes_invented(rng, request, share)
+
+
 def invented_request(text: str) -> tuple[Request, str] | None:
     """The helpful request that the words make, about a word of no list, and their language; None if none.
 
