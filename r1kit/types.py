@@ -108,6 +108,11 @@ class RolloutGroup:
     prompt: Prompt
     rollouts: tuple[Rollout, ...]
 
+    @property
+    def num_correct(self) -> int:
+        """How many of the G are correct; an unverified one is not."""
+        return sum(rollout.verdict.correct for rollout in self.rollouts)
+
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:

@@ -1,6 +1,7 @@
 """Preference pairs from a model's own samples: by hand, and small from the packaged base."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from r1kit.errors import DataError
 from r1kit.pipeline.config import load_recipe
 from r1kit.pipeline.runner import RunOptions, run_recipe
 from r1kit.stages.data_settings import RewardSamplesSettings
-from r1kit.stages.reward_samples import RewardSamplesStage, sides
+from r1kit.stages.reward_samples import RewardSamplesStage, sides, usable
 from r1kit.stages.sampling_log import LoggedSample
 from r1kit.tasks.registry import make_task
 from r1kit.text.tags import parse
@@ -99,17 +100,24 @@ def test_the_gold_answer_stands_in_the_form_of_the_wrong_one() -> None:
     assert pair.chosen == f"<think>so</think>\n<answer>{TASK.gold(PROBLEM)}</answer>"
 
 
-def test_what_could_not_be_verified_is_neither_right_nor_wrong() -> None:
+def test_what_could_not_be_verified_is_neither_right_nor_wrong_and_is_counted() -> None:
     outcomes = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.NO_ANSWER, Outcome.CORRECT)
-    group = [LoggedSample(str(outcome), "stop", 1, outcome, None) for outcome in outcomes]
-    assert sides(group) == ([str(Outcome.CORRECT)], [str(Outcome.NO_ANSWER)])
+    group = tuple(LoggedSample(str(outcome), "stop", 1, outcome, None) for outcome in outcomes)
+    left_out: Counter[str] = Counter()
+    (kept,) = usable([group], left_out)
+    assert sides(kept) == ([str(Outcome.CORRECT)], [str(Outcome.NO_ANSWER)])
+    assert left_out == {"unverified": 2}
 
 
 def test_what_no_data_set_may_hold_is_neither_either() -> None:
     texts = ("", "  \n", "a\0b", "\ud800", "good")
     outcomes = (Outcome.CORRECT, Outcome.WRONG)
-    group = [LoggedSample(text, "stop", 1, outcome, None) for text in texts for outcome in outcomes]
-    assert sides(group) == (["good"], ["good"])
+    group = tuple(LoggedSample(text, "stop", 1, outcome, None) for text in texts for outcome in outcomes)
+    left_out: Counter[str] = Counter()
+    kept, empty = usable([group, group[:2]], left_out)
+    assert sides(kept) == (["good"], ["good"])
+    assert empty == ()
+    assert left_out == {"unreadable": 8 + 2}
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +134,7 @@ def test_sampled_pairs_are_what_the_verifier_says(stage: Path) -> None:
     pairs = read_preferences(str(stage / "data"))
     summary = json.loads((stage / "stage.json").read_text())["summary"]
     assert summary["examples"] == len(pairs) > 48
+    assert summary["left_out"] == {}
     assert summary["gold"] == sum(pair.id.endswith("/gold") for pair in pairs) > 0
     for pair in pairs:
         problem = problems[pair.id.rsplit("/", 2)[0]]

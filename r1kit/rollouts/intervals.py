@@ -16,7 +16,7 @@ _FEWEST = 5  # values of which a spread is told; Student's quantile below is 0.1
 
 def pass_rate(groups: Sequence[RolloutGroup]) -> dict[str, Any]:
     """`{"mean": 0.7, "ci95": [0.65, 0.75]}`: the share of correct samples of groups of one size."""
-    counts = [sum(rollout.verdict.correct for rollout in group.rollouts) for group in groups]
+    counts = [group.num_correct for group in groups]
     n = len(groups[0].rollouts)
     return {"mean": sum(counts) / (n * len(groups)), "ci95": list(clustered_interval(counts, n))}
 

@@ -126,8 +126,7 @@ def test_problems(name: str, task: Task, count: int | None) -> Sequence[Problem]
 
 
 def _pass_rate(groups: Sequence[RolloutGroup]) -> float:
-    verdicts = [rollout.verdict.correct for group in groups for rollout in group.rollouts]
-    return sum(verdicts) / len(verdicts)
+    return sum(group.num_correct for group in groups) / sum(len(group.rollouts) for group in groups)
 
 
 def _row(group: RolloutGroup) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def _row(group: RolloutGroup) -> dict[str, Any]:
         "problem": group.problem.id,
         "task": group.problem.task,
         "question": group.problem.messages[-1].content,
-        "correct": sum(sampled.verdict.correct for sampled in group.rollouts),
+        "correct": group.num_correct,
         "samples": len(group.rollouts),
         "completion": rollout.completion.text,
         "verdict": str(rollout.verdict.outcome),

@@ -39,7 +39,7 @@ def evaluate_groups(
         raise ValueError(f"an evaluation needs groups of one positive size; found sizes {sorted(sizes)}")
     (n,) = sizes
     samples = [measure(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
-    counts = [sum(rollout.verdict.correct for rollout in group.rollouts) for group in groups]
+    counts = [group.num_correct for group in groups]
     record: dict[str, Any] = {
         "kind": groups[0].problem.task,
         "pass@1": pass_rate(groups),

@@ -8,7 +8,8 @@ wrote knows the faults of that writer; these are the faults of the policy that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from r1kit.datasets.fields import text_fault
 from r1kit.datasets.folder import publish_dataset
@@ -40,7 +41,8 @@ class RewardSamplesStage:
         draw = Draw(
             problems, settings.samples, settings.template, settings.sampling, derive(context.seed, "samples")
         )
-        groups = sample_model(draw, source, context.folder / SAMPLES, context.name, context)
+        left_out: Counter[str] = Counter()
+        groups = usable(sample_model(draw, source, context.folder / SAMPLES, context.name, context), left_out)
         if settings.rows == "preferences":
             rows = [preference_row(pair) for pair in self.pairs(problems, groups, context.tasks)]
         else:
@@ -48,7 +50,7 @@ class RewardSamplesStage:
         if not rows:
             raise DataError(f"{context.name}: no problem has both a right and a wrong response")
         gold = sum(str(row["id"]).endswith("/gold") for row in rows)
-        summary = {"problems": len(problems), "gold": gold}
+        summary = {"problems": len(problems), "gold": gold, "left_out": dict(left_out)}
         made = {
             "kind": "reward_samples",
             "settings": settings.model_dump(mode="json"),
@@ -57,7 +59,10 @@ class RewardSamplesStage:
         }
         card = f"Right and wrong responses of one model to training problems of {', '.join(settings.tasks)}."
         count = publish_dataset(context.output, context.name, rows, card, made)
-        context.progress.say(f"{context.name}: {count} {settings.rows}, {gold} of them with a gold response")
+        context.progress.say(
+            f"{context.name}: {count} {settings.rows}, {gold} of them with a gold response; left out "
+            f"{left_out['unverified']} unverified, {left_out['unreadable']} empty or with NUL"
+        )
         return Artifact("dataset", context.output, context.fingerprint, {**summary, "examples": count})
 
     def pairs(
@@ -99,15 +104,30 @@ class RewardSamplesStage:
                     yield Judged(name, problem.task, problem.messages, text, safe, problem.language)
 
 
-def sides(group: Sequence[LoggedSample]) -> tuple[list[str], list[str]]:
-    """The right and the wrong responses, each text once.
+def usable(
+    groups: Iterable[tuple[LoggedSample, ...]], left_out: Counter[str]
+) -> Iterator[tuple[LoggedSample, ...]]:
+    """The groups without the samples that are neither right nor wrong, or that no data set may hold.
 
-    What could not be verified is neither, nor what no data set may hold (empty, or with a NUL character).
+    `left_out` counts them: "unverified" (the verifier failed or ran out of time), "unreadable" (empty, or
+    with a NUL character).
     """
-    unverified = (Outcome.ERROR, Outcome.TIMEOUT)
-    told = [sample for sample in group if sample.outcome not in unverified and not text_fault(sample.text)]
-    right = dict.fromkeys(sample.text for sample in told if sample.correct)
-    return list(right), list(dict.fromkeys(sample.text for sample in told if not sample.correct))
+    for group in groups:
+        kept = []
+        for sample in group:
+            if sample.outcome in (Outcome.ERROR, Outcome.TIMEOUT):
+                left_out["unverified"] += 1
+            elif text_fault(sample.text):
+                left_out["unreadable"] += 1
+            else:
+                kept.append(sample)
+        yield tuple(kept)
+
+
+def sides(group: Sequence[LoggedSample]) -> tuple[list[str], list[str]]:
+    """The right and the wrong responses, each text once."""
+    right = dict.fromkeys(sample.text for sample in group if sample.correct)
+    return list(right), list(dict.fromkeys(sample.text for sample in group if not sample.correct))
 
 
 def with_answer(response: str, answer: str) -> str:
