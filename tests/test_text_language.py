@@ -255,15 +255,26 @@ MISSED = {  # text -> why it is measured otherwise than labelled
 }
 
 
+UNSEEN_MISSED = {  # written after the lists; where nothing known speaks for a language, it is the question's
+    ("en", "Er liggen vijf appels in de mand."),
+    ("en", "The restaurant served filet mignon and café au lait."),
+    ("fr", "The restaurant served filet mignon and café au lait."),
+    *((language, "Expand brackets, collect terms, simplify.") for language in ("es", "fr", "de")),
+}
+
+
 def test_snippets_are_measured_as_labelled_by_hand() -> None:
-    assert [row["text"] for row in LABELLED if not agrees(row)] == list(MISSED)
+    missed = [row for row in LABELLED if not agrees(row)]
+    assert [row["text"] for row in missed if row["category"] != "unseen"] == list(MISSED)
+    unseen = {(row["language"], row["text"]) for row in missed if row["category"] == "unseen"}
+    assert unseen == UNSEEN_MISSED
 
 
 def test_the_labelled_suite_is_large_and_wide() -> None:
     languages = Counter(row["language"] for row in LABELLED)
     assert len(LABELLED) >= 150
     assert len([language for language, count in languages.items() if count >= 8]) >= 9
-    assert len(MISSED) / len(LABELLED) < 0.03
+    assert (len(MISSED) + len(UNSEEN_MISSED)) / len(LABELLED) < 0.03
     assert len({(row["language"], row["text"]) for row in LABELLED}) == len(LABELLED)
 
 

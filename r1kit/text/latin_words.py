@@ -231,3 +231,17 @@ LETTERS: dict[str, tuple[str, ...]] = {
 
 LANGUAGES = tuple(_LISTS)
 """The languages that have a list, besides English."""
+
+SHAPES = {
+    "en": r"(?:ing|ness|ful|less|[io]ght|ough|ould|ck|ly|sh|ther|ity|ies|ess|sis|[bd]le)$|^(?:[wts]h|kn|wr)",
+    "de": r"(?:ung(?:en)?|liche?[nrs]?|[kh]eit|ieren|isch|icht|tzt|llt|ßt)$|^(?:zw|sch[lw])|tsch|sch[lmnw]",
+    "fr": r"(?:eux|euse|ait|aient|eaux?|oir|ière|ois|ien|ez|tient|ilise)$|^(?:qu[aei])",
+    "es": r"(?:[aei]mos|ando|iendo|ción|ciones|mente|idad|uevo|uadra)$|^(?:ll|hij)|ie[nr]t[aeo]",
+    "it": r"(?:iamo|ando|endo|zione|zioni|mente|zza|etto|otte|cchio)$|gli|cch|zz[aoi]",
+    "pt": r"(?:[aei]mos|ando|endo|indo|mente|idade|inho|eira)$|nh|lh[aeo]",
+    "nl": r"ij|(?:heid|tjes?|eerd|acht|oord|uld)$|uu|aa[nrt]|ee[nr]t?$",
+    "pl": r"(?:ego|emu|ych|ować|owej)$|sz|cz|rz|dzi",
+    "tr": r"(?:ıyor|iyor|uyor|yoruz|mek|ması|mesi)$",
+    "id": r"^(?:meng|peng|memb|memp|berh|berj)|nya$|ngkan$",
+}
+"""Language -> how many of its words look, and few of the others': a regular expression."""

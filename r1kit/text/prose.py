@@ -30,7 +30,7 @@ _IDENTIFIER = (
 )
 _NUMERAL = (
     r"(?<=[0-9])(?:st|nd|rd|th|x)(?![A-Za-z])"
-    r"|(?<=[0-9])[ ]?(?:[kcmµn]?m|km/h|m/s|[kmµ]?g|[mµn]?s|h|min|[km]?[lL]"
+    r"|(?<=[0-9])[ ]?(?:[kcmµμn]?m|km/h|m/s|[kmµμ]?g|[mµμn]?s|h|min|[km]?[lL]"
     r"|[kMGT]?Hz|[kKMGT]i?B|rpm|[kM]?[WVJN]"
     r"|°[CF]|[CF](?=°))(?![A-Za-z])"
     r"|(?<![A-Za-z])(?=[IVXLCM]{2})M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![A-Za-z'’])"
@@ -64,6 +64,9 @@ def _row(words: int) -> re.Pattern[str]:
 
 
 _SENTENCES = {"code": _row(5), "identifier": _row(5), "formula": _row(3)}
+_STATEMENT = re.compile(
+    r"\b(?:for [^\W\d]+ in|import|SELECT|FROM|WHERE|JOIN)\b"
+)  # rows of words in code itself
 
 
 def prose(text: str) -> str:
@@ -80,5 +83,5 @@ def _sentences(match: re.Match[str]) -> str:
     pattern = _SENTENCES.get(match.lastgroup or "")
     if pattern is None:
         return " "
-    # an identifier's parts are words of their own
-    return "\n".join(["", *pattern.findall(match.group()), ""]).replace("_", " ")
+    rows = [row for row in pattern.findall(match.group()) if not _STATEMENT.search(row)]
+    return "\n".join(["", *rows, ""]).replace("_", " ")  # an identifier's parts are words of their own
