@@ -39,9 +39,10 @@ def tell(pieces: Sequence[Sequence[str]], language: str = "en") -> list[str]:
 
     `language` must be one of `TOLD`. Linear time: a constant number of operations for each word.
     """
+    different = {word for words in pieces for word in words}
+    if not any(score and score.get(language, 0.0) <= 0 for score in map(_scores, different)):
+        return [language] * sum(map(len, pieces))
     scores = [_scores(word) for words in pieces for word in words]
-    if not any(score and score.get(language, 0.0) <= 0 for score in scores):
-        return [language] * len(scores)
     costs = [_CHANGE if place else _CHANGE_PIECE for words in pieces for place in range(len(words))]
     best = [_PRIOR * (state == language) for state in _STATES]
     came_from: list[list[int]] = []
