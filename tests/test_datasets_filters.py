@@ -240,6 +240,6 @@ def test_filters_take_linear_time_on_a_megabyte(piece: str) -> None:
     bounds = {"max_ngram_repetition": 1.0, "max_line_repetition": 1.0, "min_consistency": 0.0}
     unbounded = {"max_paragraph_words": 10**9, "max_paragraph_characters": 10**9}
     screen = Screen(FilterSettings(**bounds, **unbounded, off=("truncation",)))  # type: ignore[arg-type]
-    start = time.perf_counter()
+    start = time.process_time()
     screen.reason(candidate(thinking(piece * (1_000_000 // len(piece)))))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

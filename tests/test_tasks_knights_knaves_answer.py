@@ -14,9 +14,9 @@ from r1kit.tasks.knights_knaves_answer import (
     MAX_CHARACTERS,
     AnswerSyntaxError,
     check_assignment,
-    is_name,
     read_assignment,
 )
+from r1kit.tasks.knights_knaves_tokens import is_name
 from r1kit.types import Message, Outcome, Problem
 
 CLAIMS = [
@@ -160,7 +160,7 @@ HEDGES += ["如果", "非", "吗", "D is a knave", "\x00", "\u200b", "\ud800", "
 
 
 @given(assignments(), st.sampled_from(HEDGES), st.integers(0, 200), st.sampled_from(["en", "zh"]))
-def test_a_right_answer_with_a_word_of_doubt_anywhere_is_malformed(
+def test_a_right_answer_with_a_word_of_doubt_anywhere_is_not_accepted(
     assignment: tuple[tuple[str, ...], list[bool]], hedge: str, place: int, language: str
 ) -> None:
     names, solution = assignment
@@ -170,7 +170,8 @@ def test_a_right_answer_with_a_word_of_doubt_anywhere_is_malformed(
     gold = task.gold(problem(names, solution, language))
     place %= len(gold) + 1
     hedged = f"{gold[:place]} {hedge} {gold[place:]}"
-    assert check_assignment(hedged, names, solution).outcome is Outcome.MALFORMED
+    outcome = check_assignment(hedged, names, solution).outcome
+    assert outcome is Outcome.MALFORMED or (outcome is Outcome.WRONG and hedge == "not")
 
 
 GRAMMAR = [
@@ -206,6 +207,23 @@ GRAMMAR += [
     "so",
     "answer:",
     "not",
+    "both",
+    "everyone",
+    "but",
+    "except",
+    "only",
+    "the others",
+    "nobody",
+    "neither",
+    "nor",
+    "respectively",
+    "不是",
+    "其余",
+    "除",
+    "外",
+    "分别",
+    "都不是",
+    "|",
 ]
 
 
@@ -216,8 +234,6 @@ def test_any_row_of_words_has_at_most_one_reading(text: str) -> None:
     outcomes += [check_assignment(text, "AB", kinds).outcome for kinds in ((False, True), (False, False))]
     malformed = outcomes.count(Outcome.MALFORMED)
     assert (malformed, outcomes.count(Outcome.CORRECT)) in {(4, 0), (0, 1)}
-    if "not" in text:
-        assert malformed == 4
 
 
 @given(st.text(st.characters(codec=None), max_size=300))
@@ -265,15 +281,26 @@ def test_a_heading_may_have_nobody_below_it() -> None:
         ("", "no claim"),
         ("(1) (2)", "no claim"),
         ("A is a knight, B is a knight", "C is missing"),
-        ("A is a knight, B is not, C is a knave", "'not' is no part of a list of who is what"),
+        ("A is a knight, B is not, C is a knave", "',' where knight or knave should be"),
+        ("A and B are not both knights, C is a knave", "a negation of a group"),
+        ("everyone is not a knight", "a negation of a group"),
+        ("A is not a knight but a knight", "a negation that is taken back"),
+        ("both are knaves", "'both' of 3"),
+        ("A and B are a knight and a knave, respectively, B is a knight", "B is named as both"),
+        ("A, B and C are a knight and a knave, respectively", "2 kinds for 3 names"),
+        ("A is a knight, the other three are knaves", "the rest is 2 of 3"),
+        ("the others are knaves", "the rest is 3 of 3"),
+        ("A is a knight, everyone else is a knave, C is a knight", "C is named as both"),
+        ("A is only a knight", "'only' without 'the'"),
+        ("only A, B and C are knights", "nobody is left"),
         ("A is a knight or a knave, B is a knight, C is a knave", "'or' is no part of a list"),
-        ("A isn't a knight", "'isn' is no part of a list"),
+        ("A isn't a knight", "B, C is missing"),
         ("A is a knight? B is a knight. C is a knave", "'?' is no part of a list"),
         ("knights: A, B and C are knaves", "'are' where the list of names should end"),
         ("knights: A, a knave: C", "'knave' where the list of names should end"),
         ("骑士:没有A,B;骗子:C", "'A' where the list of names should end"),
-        ("A B are knights, C is a knave", "'B' where link or dash should be"),
-        ("A knight, B knight, C knave", "'knight' where link or dash should be"),
+        ("A B are knights, C is a knave", "'B' where link or dash or bracket should be"),
+        ("A knight, B knight, C knave", "'knight' where link or dash or bracket should be"),
         ("A is B", "'B' where knight or knave should be"),
         ("are knights", "'are' where name should be"),
         ("A is a knight, B is a knight, C is a knave because A said so", "'because' is no part of a list"),

@@ -26,7 +26,7 @@ def problem_of_row(row: Mapping[str, Any], where: str, task: str) -> Problem:
     harmful = _harmful(row, where)
     key = xxhash.xxh3_64_hexdigest(" ".join(text.split()).encode("utf-8", "surrogatepass"))
     counts = word_counts(text)
-    language = "zh" if counts["zh"] > counts["en"] else "en"
+    language = "zh" if 2 * counts["zh"] > sum(counts.values()) else "en"
     tags = ("harmful" if harmful else "helpful",)
     return Problem(f"{task}/{key}", task, (Message("user", text),), {"harmful": harmful}, language, tags)
 

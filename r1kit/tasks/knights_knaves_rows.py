@@ -11,7 +11,6 @@ from typing import Any
 import xxhash
 
 from r1kit.errors import DataError
-from r1kit.tasks.knights_knaves_answer import is_name
 from r1kit.tasks.knights_knaves_key import canonical_key
 from r1kit.tasks.knights_knaves_puzzle import (
     MAX_PEOPLE,
@@ -23,6 +22,7 @@ from r1kit.tasks.knights_knaves_puzzle import (
     Statement,
     solve,
 )
+from r1kit.tasks.knights_knaves_tokens import is_name
 from r1kit.tasks.knights_knaves_words import KIND_WORDS, Language
 
 MAX_STATEMENTS = 4000  # characters

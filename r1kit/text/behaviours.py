@@ -29,7 +29,8 @@ from r1kit.text.behaviours_words import (
     TURN,
     VERIFICATION,
 )
-from r1kit.text.language import known, prose, word_languages
+from r1kit.text.language import known, word_languages
+from r1kit.text.prose import prose
 
 Behaviour = Callable[[str, str], int]
 """(thinking, ISO 639-1 code of the question's language) -> occurrences."""

@@ -1,7 +1,11 @@
 """Which language the words of a text are in. Digits, code, formulas, tags and variables are not words.
 
-Chinese and English are told in any text, other scripts too (`scripts.py`). Latin words are English unless the
-text belongs to a question in another Latin-script language; then `latin.py` tells clause by clause.
+Other scripts than the Latin one tell their language (`scripts.py`). Latin words are told word by word among
+English and other widespread languages (`widespread.py`); where nothing speaks against it they are the
+question's, or English. For a question in a rarer Latin-script language, `latin.py` tells clause by clause.
+
+The share says how much of what is written to be read is in one language, not that it makes sense: one right
+word alone, or one repeated, has the share 1, as the formula says.
 """
 
 from __future__ import annotations
@@ -11,38 +15,34 @@ from collections import Counter
 from collections.abc import Iterator
 
 from r1kit.errors import UnknownNameError
+from r1kit.text.folding import folded
 from r1kit.text.latin import ENOUGH, LATIN_LANGUAGES, identify, installed
-from r1kit.text.scripts import SCRIPT_OF, WORD
+from r1kit.text.prose import readable
+from r1kit.text.scripts import ALPHABETS, SCRIPT_OF
+from r1kit.text.widespread import TOLD, tell
+from r1kit.text.words import Word, words_of
 
 LANGUAGES = ("en", "zh")
-"""The languages that are told in any text, whatever language its question is in."""
+"""The languages that are always in the result of `word_counts`."""
 
-_NOT_WORDS = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$[^$]*\$\$|\$[^$\n]*\$|\\[a-zA-Z]+|</?[a-zA-Z]+>", re.DOTALL
-)
 _SENTENCE_END = re.compile(r"[.!?\n。！？…]+")
 _CLAUSE_END = re.compile(r"[;:,；：，、]+")
-
-_Word = tuple[str, str]  # script, word
+_HAN_PER_KANA = 6  # a stretch with at least one kana for so many Chinese characters is Japanese
 
 
 def known(language: str) -> bool:
-    """Whether the words of `language` can be told here and now (Latin-script ones need an extra)."""
-    return language == "en" or language in SCRIPT_OF or (language in LATIN_LANGUAGES and installed())
-
-
-def prose(text: str) -> str:
-    """The text with code spans, formulas, LaTeX commands and tags blanked out."""
-    return _NOT_WORDS.sub(" ", text)
+    """Whether the words of `language` can be told here and now (rarer Latin-script ones need an extra)."""
+    return language in TOLD or language in SCRIPT_OF or (language in LATIN_LANGUAGES and installed())
 
 
 def word_counts(text: str, language: str = "en") -> dict[str, int]:
     """Words per language: `word_counts("so 3+7 得到 10") == {"en": 1, "zh": 2}`.
 
     `language` is the question's: what its script's words count as. English, Chinese and `language` are always
-    in the result; a script that tells none of them stands under its own name ("cyrillic"). A Latin word of
-    one letter is a variable or a name, except "a" and "I" beside another word. Raises UnknownNameError for a
-    language that is not known, UserError when its extra is not installed.
+    in the result; a script that tells none of them stands under its own name ("cyrillic"), a word of
+    look-alikes under "mixed", one spelled letter by letter under "spelled". A Latin word of one letter is a
+    variable or a name, except "a" and "I" beside another word. Raises UnknownNameError for a language that is
+    not known, UserError when its extra is not installed.
     """
     counts = Counter(word_languages(text, language))
     return {**dict.fromkeys((*LANGUAGES, language), 0), **counts}
@@ -66,43 +66,56 @@ def language_consistency(text: str, language: str) -> float:
 
 def word_languages(text: str, language: str = "en") -> Iterator[str]:
     """The language of each word in the order of the text. Raises as `word_counts`."""
-    if language != "en" and language not in SCRIPT_OF and language not in LATIN_LANGUAGES:
+    if language not in TOLD and language not in SCRIPT_OF and language not in LATIN_LANGUAGES:
         raise UnknownNameError("language", language, ("en", *SCRIPT_OF, *LATIN_LANGUAGES))
-    for words in _pieces(prose(text), language):
-        names = _names(words, language)
-        yield from (names.get(script, script) for script, _ in words)
+    pieces = list(_pieces(readable(folded(text)), language))
+    latin = _latin_languages(pieces, language)
+    for piece in pieces:
+        japanese = _is_japanese(piece)
+        for script, word in piece:
+            yield next(latin) if script == "latin" else _language(script, word, language, japanese)
 
 
-def _pieces(text: str, language: str) -> Iterator[list[_Word]]:
-    """The words of the text in stretches that are told together: all of them where the script is enough.
+def _pieces(text: str, language: str) -> Iterator[list[Word]]:
+    """The words of the text in stretches that are told together.
 
-    Else one stretch is a clause; a short clause joins its neighbour in the same sentence.
+    One is a clause; a short clause joins its neighbour in the same sentence.
     """
-    if language != "ja" and language not in LATIN_LANGUAGES:
-        yield _words(text)
-        return
     for sentence in _SENTENCE_END.split(text):
-        piece: list[_Word] = []
-        for words in map(_words, _CLAUSE_END.split(sentence)):
+        piece: list[Word] = []
+        for clause in _CLAUSE_END.split(sentence):
+            words = words_of(clause, SCRIPT_OF.get(language))
             if len(piece) >= ENOUGH and len(words) >= ENOUGH:
                 yield piece
                 piece = []
             piece += words
-        yield piece
+        if piece:
+            yield piece
 
 
-def _words(text: str) -> list[_Word]:
-    return [(match.lastgroup or "", match.group()) for match in WORD.finditer(text)]
+def _latin_languages(pieces: list[list[Word]], language: str) -> Iterator[str]:
+    """The language of each Latin word of the text."""
+    latin = [[word for script, word in piece if script == "latin"] for piece in pieces]
+    if language in LATIN_LANGUAGES and language not in TOLD:
+        for words in latin:
+            yield from [identify(words, language)] * len(words) if words else ()
+    else:
+        yield from tell(latin, language if language in TOLD else "en")
 
 
-def _names(words: list[_Word], language: str) -> dict[str, str]:
-    """Script -> language, in one stretch of a text whose question is in `language`."""
-    names = {"latin": "en", "han": "zh"}
-    if language in SCRIPT_OF:
-        names[SCRIPT_OF[language]] = language
-    if language == "ja" and any(script == "kana" for script, _ in words):
-        names["han"] = "ja"  # Japanese writes with both; a stretch without any kana is Chinese
-    if language in LATIN_LANGUAGES:
-        latin = [word for script, word in words if script == "latin"]
-        names["latin"] = identify(latin, language) if latin else language
-    return names
+def _is_japanese(piece: list[Word]) -> bool:
+    """Japanese has kana among its Chinese characters; Chinese has none, or a rare one for decoration."""
+    kana = sum(script == "kana" for script, _ in piece)
+    han = sum(script == "han" for script, _ in piece)
+    return kana * _HAN_PER_KANA >= han and kana > 0
+
+
+def _language(script: str, word: str, language: str, japanese: bool) -> str:
+    """The language of a word in another script than the Latin one."""
+    if script == "kana":
+        return "ja"
+    if script == "han":
+        return "ja" if japanese else "zh"
+    if script == "cyrillic" and not ALPHABETS.get(language, frozenset(word.lower())).issuperset(word.lower()):
+        return script
+    return language if SCRIPT_OF.get(language) == script else script

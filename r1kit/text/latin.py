@@ -1,5 +1,7 @@
 """Which language a few Latin words are in, by the library py3langid: the extra "languages".
 
+For questions in the languages of `LATIN_LANGUAGES` that `widespread.py` has no common words of.
+
 py3langid (BSD-3-Clause, numpy alone, 4.5 MB with its model) is a naive Bayes classifier over byte sequences:
 offline, without random numbers, linear in the text. Of 130 short sentences in 13 languages it told all; word
 lists told 113, and of two words in a row a list of stop words knows too few.
@@ -18,7 +20,7 @@ LATIN_LANGUAGES = (
     *("it", "lt", "lv", "ms", "mt", "nl", "no", "pl", "pt", "ro", "sk", "sl", "sq", "sv", "sw", "tl", "tr"),
     "vi",
 )
-"""Besides English. Their words are told by the library."""
+"""Besides English."""
 
 EXTRA = "languages"
 
