@@ -1,0 +1,54 @@
+"""What a data set says of its answers beyond the gold itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+AnswerForm = Literal["auto", "expression", "interval", "tuple", "choice", "words"]
+"""auto: the gold's form decides. expression: unevaluated arithmetic is as good as its result. interval: `(1, 2)`
+is the open interval. tuple: `[1, 2]` is a pair. choice: the letter of an option. words: the same words."""
+
+PercentReading = Literal["own", "number", "fraction"]
+"""own: 50% is 50% alone. number: 50% is 50. fraction: 50% is 1/2."""
+
+UnitReading = Literal["required", "optional"]
+"""required: a gold with a unit wants it, one without takes none. optional: a missing unit, or one where the gold has
+none, does not count; a wrong one does."""
+
+_TOLERANCE = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,18})?(?:e-[0-9]{1,2})?)(?P<percent>%)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far from the gold a number may be: `Tolerance(Fraction(1, 100), relative=True)` for "1%"."""
+
+    size: Fraction
+    relative: bool = False
+
+    def allows(self, gold: Fraction, answer: Fraction) -> bool:
+        """|answer - gold| <= size, times |gold| where it is relative."""
+        return abs(answer - gold) <= (self.size * abs(gold) if self.relative else self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """`Declared()` is the strictest reading."""
+
+    form: AnswerForm = "auto"
+    percent: PercentReading = "own"
+    units: UnitReading = "required"
+    tolerance: Tolerance | None = None  # exact without
+
+
+def read_tolerance(given: object) -> Tolerance | None:
+    """`0.01`, `"0.01"`, or of the gold `"1%"`. Raises ValueError with what is wanted."""
+    if given is None:
+        return None
+    match = _TOLERANCE.fullmatch(str(given)) if isinstance(given, str | int | float) else None
+    if match is None or isinstance(given, bool) or not Fraction(match["number"]):
+        raise ValueError(f"a tolerance is a number above 0, or a share of the gold as '1%'; found {given!r}")
+    size = Fraction(match["number"])
+    return Tolerance(size / 100, relative=True) if match["percent"] else Tolerance(size)
