@@ -1,7 +1,7 @@
 """Mathematics with an answer that can be checked: generated, or from a file.
 
-Files are in the manner of GSM8K (`#### 18`) and MATH (`\\boxed{18}`); `math_gold` says which answers are read. Generated problems are stories and
-equations, see `math_generated`.
+Files are in the manner of GSM8K (`#### 18`) and MATH (`\\boxed{18}`); `math_gold` says which answers are
+read. Generated problems are stories and equations, see `math_generated`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from r1kit.tasks import sources
 from r1kit.tasks.loaded import loaded_splits
 from r1kit.tasks.math_answer import check, read_forms
 from r1kit.tasks.math_generated import NAME, generated
-from r1kit.tasks.math_gold import read_declared, read_gold
+from r1kit.tasks.math_gold import read_declared, read_gold, text_of
 from r1kit.tasks.math_settings import MathSettings
 from r1kit.tasks.protocol import SPLITS
 from r1kit.types import Message, Problem, Split, Verdict
@@ -84,7 +84,7 @@ class Math:
         for number, row in sources.rows(source, split):
             try:
                 where = f"{source}: row {number}"
-                question = sources.text_of(row, QUESTION_FIELDS, where)
+                question = text_of(row, QUESTION_FIELDS, where)
                 declared = read_declared(row, self.settings, where)
                 problem = self._problem(question, {"answer": read_gold(row, declared, where), **declared})
             except DataError:

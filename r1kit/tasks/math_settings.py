@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from r1kit.settings import Settings
 from r1kit.tasks import shares
+from r1kit.verify.maths.declared import AnswerForm, PercentReading, UnitReading, read_tolerance
 
 KINDS = ("worded", "algebra")
 LANGUAGES = ("en", "zh")
@@ -27,7 +28,19 @@ class MathSettings(Settings):
     limit: Annotated[int, Field(ge=1)] | None = None
     """At most so many problems of each split, the first of a seeded order."""
     skip_bad_rows: bool = False
-    """Leave out rows whose gold answer is missing or is no exact number, instead of refusing the file."""
+    """Leave out rows whose gold answer is missing or cannot be checked, instead of refusing the file."""
+    answer_form: AnswerForm = "auto"
+    """Of a file: what its answers are, where the gold does not show it. "interval": (1, 2) is one; "tuple":
+    [1, 2] is one; "choice": letters; "words": text; "expression": 3+5 is as good as 8. A row's own
+    `answer_form` comes first."""
+    tolerance: float | str | None = None
+    """Of a file: how far from a gold number an answer may be, 0.01 or as a share "1%"; none: exact. A row's
+    own `tolerance` comes first."""
+    percent: PercentReading = "own"
+    """Of a file: "own": 50% is neither 50 nor 0.5; "number": it is 50; "fraction": it is 0.5."""
+    units: UnitReading = "required"
+    """Of a file: "required": a unit of the gold must be there and no other; "optional": it may be missing,
+    or be added; a wrong one is wrong either way."""
     seed: int = 0
     """Seed of the order, the draw and the wording. It never moves a problem to another split."""
     kinds: dict[str, float] = Field(default={"worded": 0.7, "algebra": 0.3})
@@ -53,6 +66,12 @@ class MathSettings(Settings):
     """Generated: validation problems."""
     test_size: Annotated[int, Field(ge=0)] = 128
     """Generated: test problems."""
+
+    @field_validator("tolerance")
+    @classmethod
+    def _check_tolerance(cls, value: float | str | None) -> float | str | None:
+        read_tolerance(value)
+        return value
 
     @field_validator("kinds")
     @classmethod

@@ -11,17 +11,26 @@ MAX_CHARACTERS = 1000
 """Longest answer read; every further bound on numbers, depth and elements is within it."""
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_SIGNS = str.maketrans(
-    {
-        **_FULL_WIDTH,
-        **dict.fromkeys("\t\n\r\u00a0\u2009\u202f\u3000", " "),
-        **{"−": "-", "。": ".", "、": ", ", "，": ", ", "【": "[", "】": "]", "·": "*", "⋅": "*", "×": "*", "∗": "*"},
-        **{"÷": "/", "∕": "/", "²": "^{2}", "³": "^{3}", "π": r"\pi ", "∞": r"\infty ", "√": r"\sqrt "},
-        **{"≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "∪": r"\cup "},
-        **{"∈": r"\in ", "∅": r"\emptyset ", "±": r"\pm ", "ℝ": r"\mathbb{R}", "θ": r"\theta "},
-        **{"½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "℃": "°C"},
-    }
-)
+_REPLACED: dict[str, int | str] = {
+    **dict.fromkeys("\t\n\r\u00a0\u2009\u202f\u3000", " "),
+    **{
+        "−": "-",
+        "。": ".",
+        "、": ", ",
+        "，": ", ",
+        "【": "[",
+        "】": "]",
+        "·": "*",
+        "⋅": "*",
+        "×": "*",
+        "∗": "*",
+    },
+    **{"÷": "/", "∕": "/", "²": "^{2}", "³": "^{3}", "π": r"\pi ", "∞": r"\infty ", "√": r"\sqrt "},
+    **{"≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "∪": r"\cup "},
+    **{"∈": r"\in ", "∅": r"\emptyset ", "±": r"\pm ", "ℝ": r"\mathbb{R}", "θ": r"\theta "},
+    **{"½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "℃": "°C"},
+}
+_SIGNS: dict[int, int | str] = {**_FULL_WIDTH, **str.maketrans(_REPLACED)}
 # Alternatives in this order: a line break of a matrix keeps its backslashes, so that `\\[2pt]` is no `\[`.
 _MARKUP = re.compile(
     r"(?P<row>\\\\)(?:\[[^\[\]]{0,10}\])?"
@@ -44,7 +53,8 @@ _BOX = "\\boxed"
 
 
 def clean(text: str) -> str:
-    """`clean("答案是 $\\boxed{12}$。") == "12"`. Raises Unreadable: too long, several boxes, hidden characters."""
+    """`clean("答案是 $\\boxed{12}$。") == "12"`. Raises Unreadable: too long, several boxes, hidden
+    characters."""
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"longer than {MAX_CHARACTERS} characters")

@@ -1,6 +1,7 @@
 """Whether an answer's form says the same as the gold's: the gold's form decides what may be compared with it.
 
-Results have three values: True and False are proven; None waits for the symbolic check of pairs of expressions.
+Results have three values: True and False are proven; None waits for the symbolic check of pairs of
+expressions.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class Comparison:
 
     def _content(self, gold: Form, answer: Assignment) -> bool | None:
         """`y = x + 1` for the gold `x + 1`; what it names must not be a part of the gold."""
-        if isinstance(gold, Choice | Words) or (isinstance(gold, Expression) and answer.name in names(gold.tree)):
+        if isinstance(gold, Choice | Words) or (
+            isinstance(gold, Expression) and answer.name in names(gold.tree)
+        ):
             raise _wrong_form(gold, answer)
         if isinstance(gold, Union) and gold.variable not in (None, answer.name):
             return False
@@ -118,7 +121,8 @@ class Comparison:
         raise _wrong_form(gold, answer)
 
     def _percent(self, gold: Expression, amount: Expression) -> bool | None:
-        """The gold is a number and the answer per cent; the other way round, with 1/100 of the gold, is the same."""
+        """The gold is a number and the answer per cent; the other way round, with 1/100 of the gold, is the
+        same."""
         reading = self._declared.percent
         if reading == "own":
             return False
@@ -229,13 +233,16 @@ class Comparison:
 
 
 def _ratios(gold: Ratio, answer: Ratio) -> bool:
-    """Proportional, where the gold is in lowest terms; else it may be a time of day, and only itself is equal."""
+    """Proportional, where the gold is in lowest terms; else it may be a time of day, and only itself is
+    equal."""
     one = [part.value.rational or Fraction(0) for part in gold.parts]
     other = [part.value.rational or Fraction(0) for part in answer.parts]
     if len(one) != len(other):
         return False
     lowest = all(number.denominator == 1 for number in one) and _gcd(one) == 1 and all(one) and all(other)
-    return one == other or (lowest and all(a * other[0] == b * one[0] for a, b in zip(one, other, strict=True)))
+    return one == other or (
+        lowest and all(a * other[0] == b * one[0] for a, b in zip(one, other, strict=True))
+    )
 
 
 def _gcd(numbers: Iterable[Fraction]) -> int:
@@ -262,7 +269,11 @@ def _named(form: Form) -> dict[str, Form] | None:
         return {item.name: item.content for item in form.items}
     if isinstance(form, Assignment) and form.name.startswith("(") and isinstance(form.content, Ordered):
         parts = form.name.strip("()").split(",")
-        return dict(zip(parts, form.content.items, strict=True)) if len(parts) == len(form.content.items) else None
+        return (
+            dict(zip(parts, form.content.items, strict=True))
+            if len(parts) == len(form.content.items)
+            else None
+        )
     return None
 
 
@@ -275,7 +286,9 @@ def _paired(
     table = [[equal(one, other) for other in answer] for one in gold]
     if _greedy([[entry is True for entry in row] for row in table]):
         return True
-    return None if all(_any(row) is not False for row in table) and any(None in row for row in table) else False
+    return (
+        None if all(_any(row) is not False for row in table) and any(None in row for row in table) else False
+    )
 
 
 def _greedy(table: Sequence[Sequence[bool]]) -> bool:

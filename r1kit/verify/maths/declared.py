@@ -8,15 +8,16 @@ from fractions import Fraction
 from typing import Literal
 
 AnswerForm = Literal["auto", "expression", "interval", "tuple", "choice", "words"]
-"""auto: the gold's form decides. expression: unevaluated arithmetic is as good as its result. interval: `(1, 2)`
-is the open interval. tuple: `[1, 2]` is a pair. choice: the letter of an option. words: the same words."""
+"""auto: the gold's form decides. expression: unevaluated arithmetic is as good as its result. interval: `(1,
+2)` is the open interval. tuple: `[1, 2]` is a pair. choice: the letter of an option. words: the same
+words."""
 
 PercentReading = Literal["own", "number", "fraction"]
 """own: 50% is 50% alone. number: 50% is 50. fraction: 50% is 1/2."""
 
 UnitReading = Literal["required", "optional"]
-"""required: a gold with a unit wants it, one without takes none. optional: a missing unit, or one where the gold has
-none, does not count; a wrong one does."""
+"""required: a gold with a unit wants it, one without takes none. optional: a missing unit, or one where the
+gold has none, does not count; a wrong one does."""
 
 _TOLERANCE = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,18})?(?:e-[0-9]{1,2})?)(?P<percent>%)?")
 

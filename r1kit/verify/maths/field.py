@@ -1,9 +1,10 @@
 """Exact values of expressions: quotients of polynomials with rational coefficients.
 
 The generators are the symbols, pi, e, i with i^2 = -1, and the square roots of primes. These roots and i are
-linearly independent products over the rationals (Besicovitch 1940), so that two values without other generators
-are equal if and only if a·d = b·c for a/b and c/d. What has no such form, as sin(x) or a cube root, becomes a
-generator of its own ("opaque"): equal values are then proven equal, different ones prove nothing.
+linearly independent products over the rationals (Besicovitch 1940), so that two values without other
+generators are equal if and only if a·d = b·c for a/b and c/d. What has no such form, as sin(x) or a cube
+root, becomes a generator of its own ("opaque"): equal values are then proven equal, different ones prove
+nothing.
 """
 
 from __future__ import annotations
@@ -76,7 +77,10 @@ def proportional(left: Value, right: Value) -> bool | None:
     """Whether left = c·right for a rational c other than 0; None where this form cannot tell."""
     work = _Computation()
     try:
-        one, other = work.times(left.numerator, right.denominator), work.times(right.numerator, left.denominator)
+        one, other = (
+            work.times(left.numerator, right.denominator),
+            work.times(right.numerator, left.denominator),
+        )
     except Unreadable:
         return None
     if one and other and one.keys() == other.keys():
@@ -136,7 +140,11 @@ class _Computation:
 
     def _product(self, left: Value, right: Value) -> Value:
         top = self.times(left.numerator, right.numerator)
-        return _reduced(top, self.times(left.denominator, right.denominator))
+        bottom = self.times(left.denominator, right.denominator)
+        constant = _constant(bottom)
+        if constant is None:
+            return Value(top, bottom)
+        return Value(self._checked(_scaled(top, 1 / constant)), {(): Fraction(1)})
 
     def _quotient(self, left: Value, right: Value) -> Value:
         if not right.numerator:
@@ -201,7 +209,7 @@ class _Computation:
 
     def times(self, left: Poly, right: Poly) -> Poly:
         if len(right) == 1 and () in right:  # the common denominator 1
-            return _scaled(left, right[()]) if right[()] != 1 else left
+            return self._checked(_scaled(left, right[()])) if right[()] != 1 else left
         self._work += len(left) * len(right)
         if self._work > MAX_WORK:
             raise Unreadable(_TOO_LARGE)
@@ -237,12 +245,6 @@ def _constant(poly: Poly) -> Fraction | None:
 
 def _scaled(poly: Poly, factor: Fraction) -> Poly:
     return {term: number * factor for term, number in poly.items()}
-
-
-def _reduced(top: Poly, bottom: Poly) -> Value:
-    """With the denominator 1 where it is a number."""
-    constant = _constant(bottom)
-    return Value(top, bottom) if constant is None else Value(_scaled(top, 1 / constant), {(): Fraction(1)})
 
 
 def _monomial_product(one: Monomial, other: Monomial) -> tuple[int, Monomial]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 from r1kit.verify.maths.forms import Expression, Infinity, Interval
 from r1kit.verify.maths.trees import Unreadable
@@ -29,7 +30,8 @@ def interval(low: End, high: End, low_closed: bool, high_closed: bool) -> Interv
 
 
 def merged(parts: Sequence[Interval]) -> tuple[Interval, ...] | None:
-    """In order, those that touch joined; None where the ends are no rational numbers, so that none is known."""
+    """In order, those that touch joined; None where the ends are no rational numbers, so that none is
+    known."""
     if not _rational(parts):
         return None
     found: list[Interval] = []
@@ -61,7 +63,7 @@ def without(points: Sequence[Expression]) -> tuple[Interval, ...]:
     else:
         ordered = [point for _, point in sorted(rational.items(), key=lambda item: item[0] or Fraction(0))]
     ends: list[Expression | None] = [None, *ordered, None]
-    return tuple(Interval(low, high, False, False) for low, high in zip(ends, ends[1:], strict=False))
+    return tuple(Interval(low, high, False, False) for low, high in pairwise(ends))
 
 
 def _rational(parts: Sequence[Interval]) -> bool:

@@ -19,7 +19,9 @@ _RELATIONS = {
 _EITHER = ("or", "或", "或者", r"\lor", r"\vee")
 
 
-def split(tokens: Sequence[Token], divides: Callable[[Token], bool]) -> tuple[list[Sequence[Token]], list[Token]]:
+def split(
+    tokens: Sequence[Token], divides: Callable[[Token], bool]
+) -> tuple[list[Sequence[Token]], list[Token]]:
     """The parts between the tokens that divide at the top level, and these."""
     parts: list[Sequence[Token]] = []
     marks: list[Token] = []
@@ -42,7 +44,9 @@ def split_list(tokens: Sequence[Token]) -> tuple[list[Sequence[Token]], bool]:
     for index, part in enumerate(parts):
         if part:
             found.append(part)
-        elif not (0 < index < len(marks) and marks[index - 1].text == "," and marks[index].text in CONNECTORS):
+        elif not (
+            0 < index < len(marks) and marks[index - 1].text == "," and marks[index].text in CONNECTORS
+        ):
             raise Unreadable("an empty place in a list")
     return found, all(mark.text in _EITHER for mark in marks)
 
@@ -70,8 +74,13 @@ def nesting(token: Token) -> int:
 
 
 def enclosed(tokens: Sequence[Token], opening: str, closing: str) -> Sequence[Token] | None:
-    """What is inside, where one pair of brackets holds everything; any of the characters may open or close."""
-    if len(tokens) < 2 or not is_sign(tokens[0], *opening.split()) or not is_sign(tokens[-1], *closing.split()):
+    """What is inside, where one pair of brackets holds everything; any of the characters may open or
+    close."""
+    if (
+        len(tokens) < 2
+        or not is_sign(tokens[0], *opening.split())
+        or not is_sign(tokens[-1], *closing.split())
+    ):
         return None
     depth = 0
     for index, token in enumerate(tokens):

@@ -1,7 +1,7 @@
 """Tokens of one expression to its tree: LaTeX as models write it, and plain text.
 
-Multiplication may be implied (`2\\pi r`, `(x+1)(x-2)`). What people read in two ways is refused: `1/2x`, `2--3`,
-`2^3^4`, `5!!`, two numbers side by side.
+Multiplication may be implied (`2\\pi r`, `(x+1)(x-2)`). What people read in two ways is refused: `1/2x`,
+`2--3`, `2^3^4`, `5!!`, two numbers side by side.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ FUNCTIONS = (
 
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi varphi "
-    "chi psi omega Gamma Delta Theta Lambda Sigma Phi Psi Omega".split()
+    (
+        *("alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "kappa"),
+        *("lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "chi", "psi", "omega"),
+        *("Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega"),
+    )
 )
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _MAX_LETTERS = 4  # of a run of letters that is read as a product, as `abc`; longer ones are words
@@ -42,7 +45,9 @@ def spell(tokens: Sequence[Token]) -> list[Token]:
     found: list[Token] = []
     for token in tokens:
         if token.kind == "text" and token.text in (*FUNCTIONS, "e", "i"):
-            found.append(Token("command" if len(token.text) > 1 else "word", _spelt(token.text), spaced=token.spaced))
+            found.append(
+                Token("command" if len(token.text) > 1 else "word", _spelt(token.text), spaced=token.spaced)
+            )
         elif token.kind != "word" or len(token.text) == 1:
             found.append(token)
         elif token.text in (*FUNCTIONS, "sqrt", "pi"):

@@ -33,12 +33,15 @@ from r1kit.verify.maths.values import matrix, quantity, special_number
 _CHOICE = re.compile(r"\(\s*([A-H])\s*\)|([A-H])")
 _ANY_CHOICE = re.compile(r"(?:option|choice|选项|选)?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Za-z]))", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z]+(?:[ '-][A-Za-z]+){0,2}|[\u4e00-\u9fff]{1,12}")
-_SHORT_WORDS = frozenset("yes no true even odd none dne".split())  # longer words are no products of letters
+_SHORT_WORDS = frozenset(
+    ("yes", "no", "true", "even", "odd", "none", "dne")
+)  # longer words are no products of letters
 _NAME = re.compile(
     r"[A-Za-z](?:_\{?[A-Za-z0-9]+\}?)?|\\(?:alpha|beta|gamma|theta|lambda|mu|phi|rho|sigma|tau|omega)"
     r"|[A-Za-z]\([A-Za-z0-9]{1,3}\)|\\angle[A-Z]{1,3}|[A-Z]{2,4}|\([A-Za-z](?:,[A-Za-z])+\)"
 )
 _PAIR = 2
+_LONGEST_PRODUCT = 4  # letters, as `abcd`
 
 
 def read(text: str, form: AnswerForm = "auto") -> Form:
@@ -65,7 +68,9 @@ def _are_words(text: str) -> bool:
     words = text.lower().split()
     if any(word in (*FUNCTIONS, "sqrt", "pi", "infinity") or word in CONNECTORS for word in words):
         return False
-    return len(text) > 4 and all(len(word) > 1 for word in words) or not text.isascii() or text.lower() in _SHORT_WORDS
+    if text.isascii() and text.lower() not in _SHORT_WORDS:
+        return len(text) > _LONGEST_PRODUCT and all(len(word) > 1 for word in words)
+    return True
 
 
 def _form(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
@@ -74,7 +79,8 @@ def _form(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
     if len(parts) > 1:
         return _union([_form(part) for part in parts])
     members, either = split_list(tokens)
-    if len(members) == 1 and not any(is_sign(token, r"\pm") for token in tokens):
+    in_braces = enclosed(tokens, r"\{", r"\}") is not None
+    if len(members) == 1 and (in_braces or not any(is_sign(token, r"\pm") for token in tokens)):
         return _single(members[0], form)
     items = [_single(member) for part in members for member in _both_signs(part)]
     return _several(items, either)
@@ -127,7 +133,9 @@ def _several(items: Sequence[Form], either: bool) -> Form:
     named = [item for item in items if isinstance(item, Assignment)]
     if len(named) == len(items) and len({item.name for item in named}) == len(items):
         return Assignments(tuple(named))
-    contents = [item.content if isinstance(item, Assignment) and item.name == first.name else item for item in items]
+    contents = [
+        item.content if isinstance(item, Assignment) and item.name == first.name else item for item in items
+    ]
     if any(isinstance(item, Assignment | Equation) for item in contents) or len(named) not in (1, len(items)):
         raise Unreadable("a list of unlike things")
     return Assignment(first.name, Unordered(tuple(contents), braces=False))
@@ -142,7 +150,9 @@ def _conditions(items: Sequence[Form], either: bool) -> Form:
         return Union(tuple(part for union in unions for part in union.parts), unions[0].variable)
     if any(len(union.parts) > 1 for union in unions):
         points = [part.high for union in unions for part in union.parts if part.high is not None]
-        if all(len(union.parts) == _PAIR and union.parts[0].low is None for union in unions):  # x != 1, x != 2
+        if all(
+            len(union.parts) == _PAIR and union.parts[0].low is None for union in unions
+        ):  # x != 1, x != 2
             return Union(intervals.without(points), unions[0].variable)
         raise Unreadable("conditions that are unions")
     return Union((intervals.intersection([union.parts[0] for union in unions]),), unions[0].variable)
@@ -171,7 +181,11 @@ def _equation(sides: Sequence[Sequence[Token]]) -> Form:
         if isinstance(last, Assignment | Assignments | Equation | Words):
             raise Unreadable("an equation for other things than values")
         for other in contents[:-1]:
-            if not (isinstance(last, Expression) and isinstance(other, Expression) and same(other.value, last.value)):
+            if not (
+                isinstance(last, Expression)
+                and isinstance(other, Expression)
+                and same(other.value, last.value)
+            ):
                 raise Unreadable("a chain of equations that is not known to hold")
         if not (isinstance(last, Expression) and name in symbols(last.tree)):
             return Assignment(name, last)
@@ -292,6 +306,10 @@ def _reals(tokens: Sequence[Token]) -> Form:
     if not is_sign(tokens[1], r"\setminus", r"\backslash", "-"):
         raise Unreadable("something after a set")
     found = _form(tokens[2:])
-    if isinstance(found, Unordered) and found.items and all(isinstance(item, Expression) for item in found.items):
+    if (
+        isinstance(found, Unordered)
+        and found.items
+        and all(isinstance(item, Expression) for item in found.items)
+    ):
         return Union(intervals.without([item for item in found.items if isinstance(item, Expression)]))
     raise Unreadable("something after a set")

@@ -1,8 +1,8 @@
 """The symbolic check of pairs of expressions, in processes that can be stopped.
 
-A helper process imports SymPy once and forks a child for every question, which has limits of CPU time and memory
-and leaves nothing behind. Only trees of our own parser go there, never text. The caller uses no signal, so that
-any thread may ask. A helper ends when its pipe closes, whatever ended the caller.
+A helper process imports SymPy once and forks a child for every question, which has limits of CPU time and
+memory and leaves nothing behind. Only trees of our own parser go there, never text. The caller uses no
+signal, so that any thread may ask. A helper ends when its pipe closes, whatever ended the caller.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from r1kit.verify.maths.declared import Tolerance
 from r1kit.verify.maths.trees import Tree
 
 WALL_SECONDS = 30.0
-"""Backstop for one question, generous as the machine may be busy; the child's own limits are in `symbolic_worker`."""
+"""Backstop for one question, generous as the machine may be busy; the child's own limits are in
+`symbolic_worker`."""
 
 MAX_CACHED = 8192
 """Questions whose results are kept."""
@@ -36,7 +37,9 @@ MAX_CACHED = 8192
 INSTALL = "pip install 'r1kit[math]'"
 _START_SECONDS = 120.0
 _PROCESSES = min(2, os.cpu_count() or 1)
-_TIME_SIGNALS = {-int(getattr(signal, name)) for name in ("SIGXCPU", "SIGPROF", "SIGALRM") if hasattr(signal, name)}
+_TIME_SIGNALS = {
+    -int(getattr(signal, name)) for name in ("SIGXCPU", "SIGPROF", "SIGALRM") if hasattr(signal, name)
+}
 
 Question = tuple[Tree, Tree]
 
@@ -59,7 +62,8 @@ def available() -> bool:
 
 
 def compare(pairs: Sequence[Question], tolerance: Tolerance | None = None) -> list[bool | None]:
-    """Whether (gold, answer) are equal, for each pair; None where it cannot be decided. Raises TimedOut, Failed.
+    """Whether (gold, answer) are equal, for each pair; None where it cannot be decided. Raises TimedOut,
+    Failed.
 
     All pairs of one call share the limits of one answer.
     """

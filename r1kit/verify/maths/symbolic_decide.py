@@ -1,7 +1,9 @@
 """What the forked child computes: whether two trees are equal, by SymPy. The only file that imports it.
 
-Equal is said only where two things agree: a symbolic proof that the difference is zero, and its value at points.
-Unequal is said where its value at one point is away from zero by far more than its error. Symbols are real numbers.
+Equal is said only where two things agree: a symbolic proof that the difference is zero, and its value at
+points.
+Unequal is said where its value at one point is away from zero by far more than its error. Symbols are real
+numbers.
 """
 
 from __future__ import annotations
@@ -24,8 +26,13 @@ def decide(request: Mapping[str, Any]) -> list[bool | None]:
     tolerance = request["tolerance"]
     found: list[bool | None] = []
     for gold, answer in request["pairs"]:
-        one, other = build(gold), build(answer)
-        found.append(_equal(one, other) if tolerance is None else _near(one, other, *tolerance))
+        try:
+            one, other = build(gold), build(answer)
+            found.append(_equal(one, other) if tolerance is None else _near(one, other, *tolerance))
+        except MemoryError:
+            raise
+        except Exception:  # SymPy raises many types on values that it cannot compute; nothing is proven then
+            found.append(None)
     return found
 
 

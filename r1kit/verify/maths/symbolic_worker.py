@@ -31,7 +31,9 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     from r1kit.verify.maths.symbolic_decide import decide
 
-    decide({"pairs": [[["root", ["num", "2"], ["sym", "x"]], ["fn", "sin", ["num", "1"]]]], "tolerance": None})
+    decide(
+        {"pairs": [[["root", ["num", "2"], ["sym", "x"]], ["fn", "sin", ["num", "1"]]]], "tolerance": None}
+    )
     gc.collect()
     gc.freeze()  # children share these pages
     _write(output, {"ready": True})
@@ -67,8 +69,6 @@ def limit() -> None:
 
 def _write(output: int, message: Mapping[str, Any]) -> None:
     os.write(output, json.dumps(message).encode("ascii") + b"\n")
-
-
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ _GROUPED = re.compile(
     r"(?P<whole>[0-9]{1,3}(?P<mark>,|\{,\}| )[0-9]{3}(?:(?P=mark)[0-9]{3})*)(?![0-9]|,[0-9])"
     r"(?P<rest>\.[0-9]+)?" + _EXPONENT.format("exponent")
 )
-_REPEATING = re.compile(r"(?P<whole>[0-9]*)\.(?P<fixed>[0-9]*)\\(?:overline|bar|dot)\s*\{(?P<repeated>[0-9]+)\}")
+_REPEATING = re.compile(
+    r"(?P<whole>[0-9]*)\.(?P<fixed>[0-9]*)\\(?:overline|bar|dot)\s*\{(?P<repeated>[0-9]+)\}"
+)
 _PLAIN = re.compile(r"(?P<digits>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)" + _EXPONENT.format("exponent"))
 _OTHER = re.compile(
     r"(?P<space> +)"
@@ -52,7 +54,9 @@ def tokenize(text: str) -> list[Token]:
     position, depth, spaced = 0, 0, False
     commas_inside = ", " in text
     while position < len(text):
-        number = _number(text, position, depth == 0 or commas_inside) if text[position] in "0123456789." else None
+        number = (
+            _number(text, position, depth == 0 or commas_inside) if text[position] in "0123456789." else None
+        )
         if number is not None:
             value, end, scientific = number
             tokens.append(Token("number", text[position:end], value, scientific, spaced))

@@ -1,9 +1,10 @@
 """Expressions as trees, and the bounds on them.
 
 A tree is a tuple with its kind first:
-`("num", Fraction)`, `("sym", "x")`, `("const", "pi" | "e" | "i")`, `("add", t, …)`, `("mul", t, …)`, `("neg", t)`,
-`("div", a, b)`, `("pow", a, b)`, `("root", n, a)`, `("fn", "sin", a)`, `("log", base, a)`, `("fact", a)`,
-`("binom", n, k)`. `("sci", Fraction)` is a number in scientific notation, `("mixed", Fraction)` is `1\\frac{1}{2}`.
+`("num", Fraction)`, `("sym", "x")`, `("const", "pi" | "e" | "i")`, `("add", t, …)`, `("mul", t, …)`,
+`("neg", t)`, `("div", a, b)`, `("pow", a, b)`, `("root", n, a)`, `("fn", "sin", a)`, `("log", base, a)`,
+`("fact", a)`, `("binom", n, k)`. `("sci", Fraction)` is a number in scientific notation, `("mixed",
+Fraction)` is `1\\frac{1}{2}`.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ def is_plain(tree: Tree) -> bool:
         tree = tree[1]
     if tree[0] == "div":
         return all(_signed(part) for part in tree[1:])
-    return tree[0] in NUMBERS
+    return bool(tree[0] in NUMBERS)
 
 
 def _signed(tree: Tree) -> bool:
-    return tree[0] == "num" or (tree[0] == "neg" and tree[1][0] == "num")
+    return bool(tree[0] == "num" or (tree[0] == "neg" and tree[1][0] == "num"))
 
 
 def names(tree: Tree) -> set[str]:

@@ -26,7 +26,8 @@ DEGREE = Unit(Fraction(1), (("degree", 1),))
 RADIAN = Unit(Fraction(1), (("radian", 1),))
 PERCENT = Unit(Fraction(1), (("percent", 1),))
 
-# Base unit -> size in it -> spellings, singular and without a point; a final s may follow those of 3 letters or more.
+# Base unit -> size in it -> spellings, singular and without a point; a final s may follow those of 3 letters
+# or more.
 _SPELLINGS: dict[str, dict[str, str]] = {
     "m": {
         "1/1000": "mm millimeter millimetre 毫米",
@@ -36,7 +37,12 @@ _SPELLINGS: dict[str, dict[str, str]] = {
         "1000": "km kilometer kilometre 千米 公里",
     },
     "in": {"1": "in inch inche 英寸", "12": "ft foot feet 英尺", "36": "yd yard 码", "63360": "mi mile 英里"},
-    "g": {"1/1000": "mg milligram 毫克", "1": "g gram 克", "1000": "kg kilogram 千克 公斤", "1000000": "tonne 吨"},
+    "g": {
+        "1/1000": "mg milligram 毫克",
+        "1": "g gram 克",
+        "1000": "kg kilogram 千克 公斤",
+        "1000000": "tonne 吨",
+    },
     "lb": {"1": "lb pound 磅", "1/16": "oz ounce 盎司"},
     "s": {
         "1/1000": "ms millisecond 毫秒",
@@ -63,7 +69,9 @@ _KNOWN = {
 }
 _KNOWN |= {"mph": ("mile/hour", Fraction(1))}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
-_PIECE = re.compile(r"\s*(?:(?P<word>[A-Za-z]+|°|%)\.?|(?P<chinese>[\u4e00-\u9fff]+)|(?P<sign>[/*^(){}-]|[0-9]+))")
+_PIECE = re.compile(
+    r"\s*(?:(?P<word>[A-Za-z]+|°|%)\.?|(?P<chinese>[\u4e00-\u9fff]+)|(?P<sign>[/*^(){}-]|[0-9]+))"
+)
 _SINGLE = frozenset("mghsLld")  # read as units only where white space stands before them
 _MAX_CHARACTERS = 60
 
@@ -144,7 +152,9 @@ class _Reader:
             if found is None:
                 raise Unreadable(f"{self._text[:20]!r} is no unit")
             if pieces[:1] == ["^"] or (pieces[:1] and pieces[0].isdigit()):
-                digits = pieces.pop(0) if pieces[0] != "^" else (pieces.pop(0), pieces.pop(0) if pieces else "")[1]
+                digits = (
+                    pieces.pop(0) if pieces[0] != "^" else (pieces.pop(0), pieces.pop(0) if pieces else "")[1]
+                )
                 if digits not in ("1", "2", "3"):
                     raise Unreadable("this power of a unit")
                 power = int(digits)

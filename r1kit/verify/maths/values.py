@@ -6,7 +6,17 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from r1kit.verify.maths.forms import Angle, Based, Expression, Form, Infinity, Matrix, Quantity, Ratio, Unordered
+from r1kit.verify.maths.forms import (
+    Angle,
+    Based,
+    Expression,
+    Form,
+    Infinity,
+    Matrix,
+    Quantity,
+    Ratio,
+    Unordered,
+)
 from r1kit.verify.maths.layout import MAX_ITEMS, enclosed, split_at
 from r1kit.verify.maths.parser import parse_expression
 from r1kit.verify.maths.tokens import Token, is_sign
