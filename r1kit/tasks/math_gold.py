@@ -9,7 +9,7 @@ from r1kit.errors import DataError
 from r1kit.tasks.math_settings import MathSettings
 from r1kit.text.tags import boxed
 from r1kit.verify.maths import checker, symbolic
-from r1kit.verify.maths.declared import AnswerForm, Declared, read_tolerance
+from r1kit.verify.maths.declared import STRICT, AnswerForm, Declared, read_tolerance
 from r1kit.verify.maths.trees import Unreadable
 
 ANSWER_FIELDS = ("answer", "solution")
@@ -35,12 +35,8 @@ def read_declared(row: Mapping[str, Any], settings: MathSettings, where: str) ->
         read_tolerance(tolerance)
     except ValueError as error:
         raise DataError(f"{where}: field 'tolerance': {error}") from None
-    defaults = Declared()
-    kept = {
-        key: value
-        for key, value in found.items()
-        if value != {"answer_form": defaults.form, "percent": defaults.percent, "units": defaults.units}[key]
-    }
+    defaults = {"answer_form": STRICT.form, "percent": STRICT.percent, "units": STRICT.units}
+    kept = {key: value for key, value in found.items() if value != defaults[key]}
     return kept if tolerance is None else {**kept, "tolerance": str(tolerance)}
 
 

@@ -10,7 +10,7 @@ from r1kit.types import Outcome, Verdict
 from r1kit.verify.maths import symbolic
 from r1kit.verify.maths.clean import MAX_CHARACTERS
 from r1kit.verify.maths.compare import Comparison, WrongForm
-from r1kit.verify.maths.declared import Declared
+from r1kit.verify.maths.declared import STRICT, Declared
 from r1kit.verify.maths.forms import Expression, Form
 from r1kit.verify.maths.reader import read
 from r1kit.verify.maths.trees import Tree, Unreadable
@@ -19,10 +19,9 @@ MAX_PAIRS = 256
 """Most pairs of expressions of one answer that go to the symbolic check."""
 
 _SHOWN = 60  # characters of a text in a reason
-_STRICT = Declared()
 
 
-def check(answer: str, gold: str, declared: Declared = _STRICT) -> Verdict:
+def check(answer: str, gold: str, declared: Declared = STRICT) -> Verdict:
     """Whether `answer` says the same as `gold`. Never raises on any `answer`.
 
     CORRECT and WRONG are proven. MALFORMED: the answer cannot be read, or is of another form than the gold,
@@ -43,7 +42,7 @@ def check(answer: str, gold: str, declared: Declared = _STRICT) -> Verdict:
 
 
 @lru_cache(maxsize=4096)
-def read_gold(gold: str, declared: Declared = _STRICT) -> Form:
+def read_gold(gold: str, declared: Declared = STRICT) -> Form:
     """The gold's form. Raises Unreadable."""
     return read(gold, declared.form)
 

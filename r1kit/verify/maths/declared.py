@@ -36,12 +36,16 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """`Declared()` is the strictest reading."""
+    """The defaults are the strictest reading."""
 
     form: AnswerForm = "auto"
     percent: PercentReading = "own"
     units: UnitReading = "required"
     tolerance: Tolerance | None = None  # exact without
+
+
+STRICT = Declared()
+"""What holds where a data set declares nothing."""
 
 
 def read_tolerance(given: object) -> Tolerance | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from r1kit.verify.maths.tokens import Token, is_sign
+from r1kit.verify.maths.tokens import Token, is_sign, nesting
 from r1kit.verify.maths.trees import Unreadable
 from r1kit.verify.maths.units import CONNECTORS
 
@@ -62,15 +62,6 @@ def split_relations(tokens: Sequence[Token]) -> tuple[list[Sequence[Token]], lis
 def split_at(tokens: Sequence[Token], *texts: str) -> list[Sequence[Token]]:
     """The parts between these signs."""
     return split(tokens, lambda token: is_sign(token, *texts))[0]
-
-
-def nesting(token: Token) -> int:
-    """The change of depth at a token."""
-    if is_sign(token, "(", "[", "{", r"\{") or (token.kind == "begin" and token.text.startswith(r"\begin")):
-        return 1
-    if is_sign(token, ")", "]", "}", r"\}") or token.kind == "begin":
-        return -1
-    return 0
 
 
 def enclosed(tokens: Sequence[Token], opening: str, closing: str) -> Sequence[Token] | None:

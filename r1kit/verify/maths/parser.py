@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from r1kit.verify.maths.tokens import Token, is_sign
+from r1kit.verify.maths.tokens import MAX_EXPONENT, Token, is_sign
 from r1kit.verify.maths.trees import MAX_DEPTH, Tree, Unreadable
 
 FUNCTIONS = (
@@ -95,22 +95,25 @@ class _Parser:
         return ("neg", tree) if sign == "-" else tree
 
     def _product(self) -> Tree:
-        """Factors, from left to right; scientific notation in powers of ten is one number."""
-        tree = self._factor()
+        """Factors above and below the line; scientific notation in powers of ten is one number."""
+        above, below = [self._factor()], list[Tree]()
         divided = False
         while True:
             if self._see("*", r"\cdot", r"\times"):
                 self._next()
-                tree, divided = _times(tree, self._factor()), False
+                factor, divided = self._factor(), False
+                number = None if below or len(above) > 1 else _scientific(above[0], factor)
+                above = [*above, factor] if number is None else [number]
             elif self._see("/", r"\div"):
                 self._next()
-                tree, divided = ("div", tree, self._factor()), True
+                below.append(self._factor())
+                divided = True
             elif self._starts_factor():
                 if divided:
                     raise Unreadable("a/bc may be (a/b)c or a/(bc)")
-                tree = ("mul", *(tree[1:] if tree[0] == "mul" else (tree,)), self._factor())
+                above.append(self._factor())
             else:
-                return tree
+                return ("div", _joined(above), _joined(below)) if below else _joined(above)
 
     def _factor(self) -> Tree:
         """An atom with its factorial and its exponent."""
@@ -319,15 +322,18 @@ def _proper(top: Fraction, bottom: Fraction) -> Fraction:
     return top / bottom
 
 
-def _times(left: Tree, right: Tree) -> Tree:
-    """The product; a number times a power of ten is scientific notation."""
-    number = left[1] if left[0] == "neg" else left
-    if number[0] == "num" and right[0] == "pow" and right[1] == ("num", Fraction(10)):
-        exponent = _whole(right[2])
-        if exponent is not None and abs(exponent) <= 300:
-            value: Tree = ("sci", number[1] * Fraction(10) ** exponent)
-            return ("neg", value) if left[0] == "neg" else value
-    return ("mul", *(left[1:] if left[0] == "mul" else (left,)), right)
+def _joined(factors: Sequence[Tree]) -> Tree:
+    return factors[0] if len(factors) == 1 else ("mul", *factors)
+
+
+def _scientific(number: Tree, power: Tree) -> Tree | None:
+    """`1.5 \\times 10^3`, where the two are such."""
+    if number[0] != "num" or power[0] != "pow" or power[1] != ("num", Fraction(10)):
+        return None
+    exponent = _whole(power[2])
+    if exponent is None or abs(exponent) > MAX_EXPONENT:
+        return None
+    return ("sci", number[1] * Fraction(10) ** exponent)
 
 
 def _whole(tree: Tree) -> int | None:

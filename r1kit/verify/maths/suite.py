@@ -11,7 +11,7 @@ from typing import Any
 from r1kit.text.tags import parse
 from r1kit.types import Outcome, Verdict
 from r1kit.verify.maths.checker import check
-from r1kit.verify.maths.declared import Declared, read_tolerance
+from r1kit.verify.maths.declared import STRICT, Declared, read_tolerance
 
 PAIRS = "math.jsonl"
 """Gold and answer, with the verdict of a mathematician who holds the answer to the gold's form."""
@@ -29,7 +29,7 @@ class Case:
     correct: bool  # the label
     adversarial: bool = False  # wrong, and near to what is right
     is_response: bool = False  # then the answer is still to be found in `text`
-    declared: Declared = Declared()
+    declared: Declared = STRICT
 
 
 def load(name: str = PAIRS) -> list[Case]:

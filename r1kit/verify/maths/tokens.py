@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from r1kit.verify.maths.trees import Unreadable
+from r1kit.verify.maths.trees import MAX_DEPTH, Unreadable
 
 MAX_EXPONENT = 300
 """Largest exponent of ten of a number in scientific notation."""
@@ -51,7 +51,7 @@ def tokenize(text: str) -> list[Token]:
     elements, unless the text has a comma followed by a space too, as `(1,000, 2)` has.
     """
     tokens: list[Token] = []
-    position, depth, spaced = 0, 0, False
+    position, depth, brackets, spaced = 0, 0, 0, False
     commas_inside = ", " in text
     while position < len(text):
         number = (
@@ -70,6 +70,9 @@ def tokenize(text: str) -> list[Token]:
             continue
         token = _token(match, spaced)
         depth += _nesting(token, tokens)
+        brackets += nesting(token)
+        if brackets > MAX_DEPTH:
+            raise Unreadable("nested too deeply")
         tokens.append(token)
         spaced = False
     return tokens
@@ -78,6 +81,15 @@ def tokenize(text: str) -> list[Token]:
 def is_sign(token: Token, *texts: str) -> bool:
     """Whether the token is one of these signs or commands, as written."""
     return token.text in texts and token.kind in ("sign", "command")
+
+
+def nesting(token: Token) -> int:
+    """The change of depth at a token, by brackets of any kind."""
+    if is_sign(token, "(", "[", "{", r"\{") or (token.kind == "begin" and token.text.startswith(r"\begin")):
+        return 1
+    if is_sign(token, ")", "]", "}", r"\}") or token.kind == "begin":
+        return -1
+    return 0
 
 
 def show(tokens: Sequence[Token]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 Tree = tuple[Any, ...]
 
-MAX_DEPTH = 40
+MAX_DEPTH = 20
 """Deepest nesting of brackets, powers and functions."""
 MAX_BITS = 8192
 """Longest numerator or denominator of any number on the way, in bits."""
