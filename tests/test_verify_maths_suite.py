@@ -17,7 +17,8 @@ from r1kit.verify.maths.suite import HOSTILE, grade, load
 
 PAIRS = load()
 BAD = load(HOSTILE)
-# Each asks for another way through the verifier: a number, arithmetic, a symbolic value, a set of such values.
+# Each asks for another way through the verifier: a number, arithmetic, a symbolic value, a set of such
+# values.
 GOLDS = ("7", r"\sqrt{2}+x", r"\sin x+\sqrt[3]{2}", r"\{\sin 1, \ln 2, \pi\}")
 
 

@@ -180,7 +180,8 @@ def test_closing_leaves_no_process_and_no_descriptor() -> None:
 
 
 def python(program: str) -> subprocess.Popen[str]:
-    setup = "import os, signal, sys\nfrom r1kit.verify.maths import symbolic\nfrom r1kit.verify.maths.checker import check\n"
+    setup = "import os, signal, sys\nfrom r1kit.verify.maths import symbolic\n"
+    setup += "from r1kit.verify.maths.checker import check\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-c", setup + program], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True

@@ -73,6 +73,7 @@ _PIECE = re.compile(
     r"\s*(?:(?P<word>[A-Za-z]+|°|%)\.?|(?P<chinese>[\u4e00-\u9fff]+)|(?P<sign>[/*^(){}-]|[0-9]+))"
 )
 _SINGLE = frozenset("mghsLld")  # read as units only where white space stands before them
+_OPERATORS = (r"\cdot", r"\times", r"\div", r"\frac")
 _MAX_CHARACTERS = 60
 
 
@@ -96,10 +97,12 @@ def _starts(tokens: Sequence[Token], index: int) -> bool:
         return True
     if token.text == "{" and is_sign(before, "^") and tokens[index + 1 : index + 2]:
         return tokens[index + 1].text == r"\circ"
-    if before.kind not in ("number", "sign") or (before.kind == "sign" and before.text not in ")}"):
+    if before.kind == "sign" and before.text not in ")}":
         return False
     if token.kind == "text":
-        return token.text not in ("e", "i") and bool(token.text)
+        return token.text not in ("e", "i", "") and not is_sign(before, *_OPERATORS)
+    if before.kind not in ("number", "sign") and before.text != r"\pi":
+        return False
     if token.kind != "word":
         return False
     if len(token.text) == 1:
