@@ -64,6 +64,27 @@ def test_pairs_are_equal_unequal_or_open() -> None:
     assert symbolic.compare(pairs) == [True, False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("answer", "gold", "outcome"),
+    [
+        (r"\ln(ab)", r"\ln a + \ln b", Outcome.CORRECT),
+        (r"\ln a + \ln b", r"\ln(ab)", Outcome.WRONG),  # a and b may both be negative
+        (r"\ln x^2", r"2\ln x", Outcome.CORRECT),
+        (r"2\ln x", r"\ln x^2", Outcome.WRONG),
+        (r"\sqrt{ab}", r"\sqrt{a}\sqrt{b}", Outcome.CORRECT),
+        ("|x|", r"\sqrt{x^2}", Outcome.CORRECT),
+        ("x", r"\sqrt{x^2}", Outcome.WRONG),
+        (r"\sqrt{x^2}", "x", Outcome.WRONG),
+        (r"\cos x + i\sin x", "e^{ix}", Outcome.CORRECT),
+        (r"\log 6", r"\log 2 + \log 3", Outcome.CORRECT),
+        (r"\ln 2", r"\log 2", Outcome.WRONG),
+        (r"\sqrt{3+2\sqrt{2}}", r"1+\sqrt{2}", Outcome.CORRECT),
+    ],
+)
+def test_equality_is_asked_where_the_gold_is_real(answer: str, gold: str, outcome: Outcome) -> None:
+    assert check(answer, gold).outcome is outcome
+
+
 def test_nothing_is_proven_where_the_library_cannot_compute() -> None:
     tower: Tree = num(9)
     for _ in range(5):

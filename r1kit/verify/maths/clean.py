@@ -50,6 +50,7 @@ _LEAD_IN = re.compile(
 )
 _MAX_LAYERS = 6
 _BOX = "\\boxed"
+_ROOT_SIGN = re.compile(r"√([0-9]+)")  # the sign covers the whole number, LaTeX's `\sqrt12` one digit
 
 
 def clean(text: str) -> str:
@@ -58,7 +59,7 @@ def clean(text: str) -> str:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"longer than {MAX_CHARACTERS} characters")
-    text = text.translate(_SIGNS)
+    text = _ROOT_SIGN.sub(r"\\sqrt{\1}", text).translate(_SIGNS)
     if not text.isprintable():
         raise Unreadable("it has control or invisible characters")
     text = _MARKUP.sub(_replace, text).strip()

@@ -129,7 +129,7 @@ class _Parser:
         return tree
 
     def _exponent(self) -> Tree:
-        """A group, or one atom with a sign. LaTeX's `x^12` is x^1 times 2, so that it is refused."""
+        """A group, or one atom with a sign; `x^12` is meant as in plain text, the twelfth power."""
         sign = self._sign()
         self._deeper()
         tree = self._atom()

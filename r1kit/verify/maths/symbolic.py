@@ -137,8 +137,15 @@ class _Pool:
             self._free.put(helper)
 
     def close(self) -> None:
+        """Stop idle helpers; a busy one is killed, and the thread that waits for it cleans up."""
+        idle: list[_Helper] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._free.get_nowait())
         for helper in self._all:
-            helper.stop()
+            helper.stop() if helper in idle else helper.kill()
+        for helper in idle:
+            self._free.put(helper)
 
     def forget(self) -> None:
         """In a forked child: close its copies of the pipes, whose other ends belong to the parent."""
@@ -164,13 +171,17 @@ class _Helper:
 
     def stop(self) -> None:
         """End the process and its child, and close the pipes."""
+        self.kill()
         process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own until it is waited for
-        process.wait()
-        _close(process)
+        if process is not None:
+            process.wait()
+            _close(process)
+
+    def kill(self) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own until it is waited for
 
     def forget(self) -> None:
         process, self._process = self._process, None
@@ -196,13 +207,8 @@ class _Helper:
         return process
 
     def _answer(self, process: subprocess.Popen[bytes], request: str) -> list[bool | None] | str:
-        assert process.stdin is not None
-        try:
-            process.stdin.write(request.encode("ascii") + b"\n")
-            process.stdin.flush()
-        except OSError:
-            raise _Died("the symbolic check ended before the question") from None
         deadline = time.monotonic() + WALL_SECONDS
+        _write(process, request.encode("ascii") + b"\n", deadline)
         results: list[bool | None] | None = None
         while True:
             reply = self._line(process, deadline)
@@ -226,13 +232,32 @@ class _Helper:
                 raise TimedOut("the symbolic check took too long")
             chunk = os.read(process.stdout.fileno(), 1 << 16)
             if not chunk:
-                raise _Died(f"the symbolic check ended with status {process.wait()}")
+                raise _Died("the symbolic check ended without an answer")
             self._lines += chunk
         line, _, rest = bytes(self._lines).partition(b"\n")
         self._lines[:] = rest
         reply = json.loads(line)
         assert isinstance(reply, dict)
         return reply
+
+
+def _write(process: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
+    """Write all of it; a pipe that nobody empties is a helper that does not answer."""
+    assert process.stdin is not None
+    descriptor = process.stdin.fileno()
+    os.set_blocking(descriptor, False)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    while data:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            raise TimedOut("the symbolic check took too long")
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            continue
+        except OSError:
+            raise _Died("the symbolic check ended before the question") from None
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

@@ -14,8 +14,18 @@ from typing import Any
 
 import sympy
 
-# Points of both signs and no special relation; the first symbol in the alphabet starts at the first number.
-_POINTS = ("0.7390851", "1.9021605", "-0.6180341", "3.2360683", "-2.4142139", "0.1234577", "5.1803403")
+# Of both signs, near to 0 and far from it, and in no special relation.
+_POINTS = (
+    "0.7390851",
+    "1.9021605",
+    "-0.6180341",
+    "3.2360683",
+    "-2.4142139",
+    "0.1234577",
+    "5.1803403",
+    "-0.0271828",
+    "17.320509",
+)
 _DIGITS = 30
 _SMALL = sympy.Float("1e-20")
 _UNSPECIFIED_BASE = sympy.Symbol("log_base", positive=True)  # of `\\log` without one
@@ -82,38 +92,61 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def _equal(one: Any, other: Any) -> bool | None:
+    """Equality where the gold has a value: a real one, unless i is in it."""
     difference = one - other
-    zeros = 0
-    for point in _points(difference):
-        value = _value(difference, point)
-        if value is None:
+    symbols = sorted(difference.free_symbols | one.free_symbols, key=str)
+    equal_at: list[Mapping[Any, Any]] = []
+    for point in _points(symbols):
+        gold = _parts(one, point) if _is_defined(one, point) else None
+        if gold is None:
             continue
-        size = abs(value)
-        if size > _SMALL * (1 + abs(_value(one, point) or 0)):
+        value = _parts(difference, point)
+        if value is None or _size(value) > _SMALL * (1 + _size(gold)):
             return False
-        zeros += 1
-    if zeros and _is_zero(difference):
+        equal_at.append(point)
+    # `\ln a + \ln b` is there for positive a and b alone, and there it is `\ln ab`.
+    positive = {
+        symbol: sympy.Symbol(f"{symbol}_positive", positive=True)
+        for symbol in symbols
+        if all(point[symbol] > 0 for point in equal_at)
+    }
+    return True if equal_at and _is_zero(difference.subs(positive)) else None
+
+
+def _is_defined(expression: Any, point: Mapping[Any, Any]) -> bool:
+    """Whether, without i, only real numbers occur on the way: no root or logarithm of a negative one."""
+    if expression.has(sympy.I):
         return True
-    return None
+    inside = [power.base for power in expression.atoms(sympy.Pow) if power.exp.is_integer is not True]
+    inside += [logarithm.args[0] for logarithm in expression.atoms(sympy.log)]
+    found = [_parts(part, point) for part in inside]
+    return all(parts is not None and parts[0] >= 0 and parts[1] == 0 for parts in found)
 
 
-def _points(expression: Any) -> Iterator[dict[Any, Any]]:
+def _points(symbols: list[Any]) -> Iterator[dict[Any, Any]]:
     """Numbers for the symbols; one empty point where there are none."""
-    symbols = sorted(expression.free_symbols, key=str)
     for shift in range(len(_POINTS) if symbols else 1):
         yield {s: sympy.Rational(_POINTS[(shift + 2 * i) % len(_POINTS)]) for i, s in enumerate(symbols)}
 
 
-def _value(expression: Any, point: Mapping[Any, Any]) -> Any:
-    """The value to 30 digits; 0 where it cannot be told from 0; None where there is none."""
+def _parts(expression: Any, point: Mapping[Any, Any]) -> tuple[Any, Any] | None:
+    """Real and imaginary part to 30 digits, 0 where they cannot be told from 0; None where there is no
+    value."""
     value = expression.subs(point).evalf(_DIGITS, maxn=300)
     if not value.is_finite:
         return None
-    parts = value.as_real_imag()
-    if not all(part.is_Number and part.is_finite for part in parts):
+    real, imaginary = value.as_real_imag()
+    if not all(part.is_Number and part.is_finite for part in (real, imaginary)):
         return None
-    known = [part if part.is_Rational or part._prec > 1 else sympy.Integer(0) for part in parts]
-    return sympy.sqrt(sum(part**2 for part in known)).evalf(_DIGITS)
+    return _known(real), _known(imaginary)
+
+
+def _known(part: Any) -> Any:
+    return part if part.is_Rational or part._prec > 1 else sympy.Integer(0)
+
+
+def _size(parts: tuple[Any, Any]) -> Any:
+    return abs(parts[0]) + abs(parts[1])
 
 
 def _is_zero(difference: Any) -> bool:
@@ -131,8 +164,8 @@ def _logarithms(difference: Any) -> Any:
 
 def _near(gold: Any, answer: Any, size: str, relative: bool) -> bool | None:
     """Whether |answer - gold| is within the tolerance, for real numbers."""
-    wanted, given = _value(gold, {}), _value(answer - gold, {})
-    if wanted is None or given is None:
+    wanted, away = _parts(gold, {}), _parts(answer - gold, {})
+    if wanted is None or away is None:
         return None
-    bound = sympy.Rational(size) * (wanted if relative else 1)
-    return bool(given <= bound)
+    bound = sympy.Rational(size) * (_size(wanted) if relative else 1)
+    return bool(_size(away) <= bound)

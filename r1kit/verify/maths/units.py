@@ -72,6 +72,7 @@ _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _PIECE = re.compile(
     r"\s*(?:(?P<word>[A-Za-z]+|°|%)\.?|(?P<chinese>[\u4e00-\u9fff]+)|(?P<sign>[/*^(){}-]|[0-9]+))"
 )
+_TEMPERATURE = re.compile(r"\s*(?:°|degrees?)\s*(?:([CcFf])(?:elsius|ahrenheit)?)\b")
 _SINGLE = frozenset("mghsLld")  # read as units only where white space stands before them
 _OPERATORS = (r"\cdot", r"\times", r"\div", r"\frac")
 _MAX_CHARACTERS = 60
@@ -116,6 +117,7 @@ def _read(tokens: Sequence[Token]) -> Unit:
         tokens = tokens[1:-1]
     text = "".join((" " if token.spaced or token.kind == "text" else "") + token.text for token in tokens)
     text = text.replace(r"\circ", "°").replace(r"\degree", "°").replace(r"\%", "%").replace(r"\cdot", "*")
+    text = _TEMPERATURE.sub(lambda match: " celsius" if match[1] in "cC" else " fahrenheit", text)
     if len(text) > _MAX_CHARACTERS:
         raise Unreadable("words after the number")
     return _Reader(text.strip()).unit()
@@ -154,10 +156,11 @@ class _Reader:
             found = _known(piece)
             if found is None:
                 raise Unreadable(f"{self._text[:20]!r} is no unit")
-            if pieces[:1] == ["^"] or (pieces[:1] and pieces[0].isdigit()):
-                digits = (
-                    pieces.pop(0) if pieces[0] != "^" else (pieces.pop(0), pieces.pop(0) if pieces else "")[1]
-                )
+            raised = pieces[:1] == ["^"]
+            if raised:
+                pieces.pop(0)
+            if raised or (pieces and pieces[0].isdigit()):
+                digits = pieces.pop(0) if pieces else ""
                 if digits not in ("1", "2", "3"):
                     raise Unreadable("this power of a unit")
                 power = int(digits)
