@@ -25,7 +25,7 @@ def check(answer: str, gold: str, declared: Declared = STRICT) -> Verdict:
     """Whether `answer` says the same as `gold`. Never raises on any `answer`.
 
     CORRECT and WRONG are proven. MALFORMED: the answer cannot be read, or is of another form than the gold,
-    as a set is where a tuple is asked. TIMEOUT: the symbolic check hit its bounds. ERROR: it died twice,
+    as a set is where a tuple is asked. TIMEOUT: the symbolic check hit a bound. ERROR: it died twice,
     could not decide, is not installed, or the gold itself cannot be read; none of these says that the answer
     is wrong.
     """

@@ -292,7 +292,9 @@ def _paired(
 
 
 def _greedy(table: Sequence[Sequence[bool]]) -> bool:
-    """A partner of its own for each row; greedy is enough, as equality is transitive."""
+    """A partner of its own for each row. Equality is transitive, so that greedy finds it; with a tolerance
+    it may miss one.
+    """
     left = set(range(len(table)))
     for row in table:
         partner = next((index for index in left if row[index]), None)

@@ -25,6 +25,7 @@ from fractions import Fraction
 from typing import Any
 
 from r1kit.verify.maths.declared import Tolerance
+from r1kit.verify.maths.symbolic_worker import MEMORY_STATUS
 from r1kit.verify.maths.trees import Tree
 
 WALL_SECONDS = 30.0
@@ -37,15 +38,18 @@ MAX_CACHED = 8192
 INSTALL = "pip install 'r1kit[math]'"
 _START_SECONDS = 120.0
 _PROCESSES = min(2, os.cpu_count() or 1)
-_TIME_SIGNALS = {
-    -int(getattr(signal, name)) for name in ("SIGXCPU", "SIGPROF", "SIGALRM") if hasattr(signal, name)
-}
+# Status of a child -> what is remembered of its question, which would come to the same again.
+_BOUNDS = {
+    -int(getattr(signal, name)): "the symbolic check took too much processor time"
+    for name in ("SIGXCPU", "SIGPROF")
+    if hasattr(signal, name)
+} | {MEMORY_STATUS: "the symbolic check took too much memory"}
 
 Question = tuple[Tree, Tree]
 
 
 class TimedOut(Exception):  # noqa: N818 - an outcome
-    """The question took too much processor time, or too long."""
+    """The question hit a bound: processor time, memory, or wall clock."""
 
 
 class Failed(Exception):  # noqa: N818 - an outcome
@@ -95,7 +99,7 @@ def _plain(value: Any) -> str:
 
 
 class _Cache:
-    """The latest results, and timeouts by processor time, which would come again."""
+    """The latest results, and bounds that were hit."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[str, list[bool | None] | str] = OrderedDict()
@@ -124,7 +128,7 @@ class _Pool:
             self._free.put(helper)
 
     def ask(self, request: str) -> list[bool | None] | str:
-        """The results, or why it took too much processor time. Raises TimedOut (the backstop), Failed."""
+        """The results, or which bound it hit and would hit again. Raises TimedOut (wall clock), Failed."""
         helper = self._free.get()
         try:
             try:
@@ -165,7 +169,7 @@ class _Helper:
         try:
             process = self._process or self._start()
             return self._answer(process, request)
-        except (_Died, TimedOut):
+        except BaseException:  # an interrupt too: a late answer must not be taken for the next question's
             self.stop()
             raise
 
@@ -214,8 +218,10 @@ class _Helper:
             reply = self._line(process, deadline)
             if "results" in reply:
                 results = reply["results"]
-            elif reply["ended"] in _TIME_SIGNALS:
-                return "the symbolic check took too much processor time"
+            elif reply["ended"] in _BOUNDS:
+                return _BOUNDS[reply["ended"]]
+            elif reply["ended"] == -signal.SIGALRM:
+                raise TimedOut("the symbolic check got no processor for too long")
             elif reply["ended"] or results is None:
                 raise _Died(f"the symbolic check ended with status {reply['ended']}")
             else:

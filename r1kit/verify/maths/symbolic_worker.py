@@ -6,19 +6,20 @@ import contextlib
 import gc
 import json
 import os
-import resource
 import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-CPU_SECONDS = 1.5
-"""Processor time of one question; RLIMIT_CPU, which counts whole seconds, stands behind it at 2."""
+CPU_SECONDS = 1.2
+"""Processor time of one question, so that reading the answer and this stay below 2 s together; RLIMIT_CPU,
+which counts whole seconds, stands behind it at 2."""
 REAL_SECONDS = 20.0
 """Wall clock of one question, should it not run at all; below the caller's own backstop."""
 MEMORY_BYTES = 1 << 30
 """Address space of a child."""
-_MEMORY_STATUS = 3
+MEMORY_STATUS = 3
+"""Exit status of a child that ran out of memory."""
 
 
 def main() -> None:
@@ -53,13 +54,15 @@ def _answer(decide: Any, line: bytes, output: int) -> None:
         _write(output, {"results": decide(json.loads(line))})
         status = 0
     except MemoryError:
-        status = _MEMORY_STATUS
+        status = MEMORY_STATUS
     finally:
         os._exit(status)
 
 
 def limit() -> None:
     """Limits of this process: CPU time, wall clock, memory, no file."""
+    import resource  # not on Windows, where `symbolic` is imported and starts nothing
+
     for name, value in (("CPU", 2), ("AS", MEMORY_BYTES), ("FSIZE", 0), ("CORE", 0)):
         with contextlib.suppress(ValueError, OSError):  # macOS refuses a limit of address space
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
