@@ -100,7 +100,7 @@ def test_a_limit_keeps_the_first_of_a_seeded_order(tmp_path: Path) -> None:
         ),
         (
             {"question": "?", "answer": "5", "answer_form": "range"},
-            "field 'answer_form' must be one of auto, expression, interval, tuple, choice, words, found",
+            "field 'answer_form': form must be one of auto, expression, interval, tuple, choice, words",
         ),
     ],
 )
@@ -154,11 +154,11 @@ def test_settings_and_rows_declare_forms_and_tolerances(tmp_path: Path) -> None:
         {"question": "c", "answer": "(1, 2)", "answer_form": "interval"},
     ]
     path = write(tmp_path / "a.jsonl", *rows)
-    task = Math(MathSettings(data=path, tolerance=0.5, percent="fraction", units="optional"))
+    answers: dict[str, str | float] = {"tolerance": 0.5, "percent": "fraction", "units": "optional"}
+    task = Math(MathSettings(data=path, answers=answers))
     found = {problem.messages[0].content: problem for problem in everything(task)}
-    shared = {"percent": "fraction", "units": "optional"}
-    assert found["a"].reference == {"answer": "2.5", **shared, "tolerance": "0.5"}
-    assert found["b"].reference == {"answer": "2.5", **shared, "tolerance": "1%"}
+    assert found["a"].reference == {"answer": "2.5", "declared": answers}
+    assert found["b"].reference == {"answer": "2.5", "declared": {**answers, "tolerance": "1%"}}
     assert task.verify(found["a"], "3 cm").correct
     assert not task.verify(found["b"], "3").correct
     assert task.verify(found["b"], "2.525").correct
@@ -167,10 +167,18 @@ def test_settings_and_rows_declare_forms_and_tolerances(tmp_path: Path) -> None:
     assert json.loads(json.dumps(dict(found["c"].reference))) == found["c"].reference
 
 
-@pytest.mark.parametrize("tolerance", [0.0, -0.1, "x", "1/2"])
-def test_settings_refuse_what_is_no_tolerance(tolerance: float | str) -> None:
-    with pytest.raises(RecipeError, match="a tolerance is a number above 0"):
-        make_task("math", tolerance=tolerance)
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"tolerance": 0.0}, "a tolerance is a number above 0, or a share of the gold as '1%'; found 0.0"),
+        ({"tolerance": "1/2"}, "a tolerance is a number above 0"),
+        ({"from": "interval"}, "unknown key 'from'; did you mean 'form'"),
+        ({"percent": "ratio"}, "percent must be one of own, number, fraction, found 'ratio'"),
+    ],
+)
+def test_settings_refuse_what_cannot_be_declared(answers: dict[str, str | float], reason: str) -> None:
+    with pytest.raises(RecipeError, match=reason):
+        make_task("math", answers=answers)
 
 
 def test_golds_that_need_sympy_are_refused_without_it_when_loaded(

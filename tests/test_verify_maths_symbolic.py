@@ -111,7 +111,7 @@ def test_an_endless_computation_times_out_once_and_is_remembered() -> None:
 
 
 def children_seconds(question: symbolic.Question) -> float:
-    """Processor time of a helper that is started for one question, of its child, and of the import of SymPy."""
+    """Processor time of a helper that is started for one question, and of its child."""
     before = os.times()
     with contextlib.suppress(symbolic.TimedOut):
         symbolic.compare([question])

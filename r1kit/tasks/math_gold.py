@@ -3,51 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from r1kit.errors import DataError
 from r1kit.tasks.math_settings import MathSettings
 from r1kit.text.tags import boxed
 from r1kit.verify.maths import checker, symbolic
-from r1kit.verify.maths.declared import STRICT, AnswerForm, Declared, read_tolerance
+from r1kit.verify.maths.declared import STRICT, Declared, declare
 from r1kit.verify.maths.trees import Unreadable
 
 ANSWER_FIELDS = ("answer", "solution")
 _GOLD_MARK = "####"
+_ROW_FIELDS = {"tolerance": "tolerance", "answer_form": "form"}  # of a row -> what it declares
 _SKIP = "skip_bad_rows=true leaves such rows out"
 
 
 def read_declared(row: Mapping[str, Any], settings: MathSettings, where: str) -> dict[str, Any]:
-    """What is declared of a row's answer, by the row or the settings, where it is not the default.
+    """What is declared of a row's answer: the settings' `answers`, and the row's `tolerance` and
+    `answer_form`.
 
-    `{"tolerance": "0.01", "answer_form": "interval", "percent": "number", "units": "optional"}`. The row's
-    own `tolerance` and `answer_form` count before the settings'. Raises DataError.
+    `{"declared": {"form": "interval", "tolerance": "1%"}}`, as it stands in a problem's reference; {} where
+    nothing is declared. Raises DataError.
     """
-    found: dict[str, Any] = {"percent": settings.percent, "units": settings.units}
-    found["answer_form"] = settings.answer_form if row.get("answer_form") is None else row["answer_form"]
-    tolerance = settings.tolerance if row.get("tolerance") is None else row["tolerance"]
-    if found["answer_form"] not in get_args(AnswerForm):
-        raise DataError(
-            f"{where}: field 'answer_form' must be one of {', '.join(get_args(AnswerForm))}, "
-            f"found {repr(found['answer_form'])[:60]}"
-        )
-    try:
-        read_tolerance(tolerance)
-    except ValueError as error:
-        raise DataError(f"{where}: field 'tolerance': {error}") from None
-    defaults = {"answer_form": STRICT.form, "percent": STRICT.percent, "units": STRICT.units}
-    kept = {key: value for key, value in found.items() if value != defaults[key]}
-    return kept if tolerance is None else {**kept, "tolerance": str(tolerance)}
+    found: dict[str, Any] = dict(settings.answers)
+    for field, key in _ROW_FIELDS.items():
+        if row.get(field) is not None:
+            found[key] = row[field]
+            try:
+                declare({key: row[field]})
+            except ValueError as error:
+                raise DataError(f"{where}: field {field!r}: {error}") from None
+    return {"declared": found} if found else {}
 
 
 def declared(reference: Mapping[str, Any]) -> Declared:
     """What a problem's reference declares."""
-    return Declared(
-        reference.get("answer_form", "auto"),
-        reference.get("percent", "own"),
-        reference.get("units", "required"),
-        read_tolerance(reference.get("tolerance")),
-    )
+    return declare(reference["declared"]) if "declared" in reference else STRICT
 
 
 def read_gold(row: Mapping[str, Any], declarations: Mapping[str, Any], where: str) -> str:

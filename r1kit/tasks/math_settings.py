@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from r1kit.settings import Settings
 from r1kit.tasks import shares
-from r1kit.verify.maths.declared import AnswerForm, PercentReading, UnitReading, read_tolerance
+from r1kit.verify.maths.declared import declare
 
 KINDS = ("worded", "algebra")
 LANGUAGES = ("en", "zh")
@@ -29,18 +29,11 @@ class MathSettings(Settings):
     """At most so many problems of each split, the first of a seeded order."""
     skip_bad_rows: bool = False
     """Leave out rows whose gold answer is missing or cannot be checked, instead of refusing the file."""
-    answer_form: AnswerForm = "auto"
-    """Of a file: what its answers are, where the gold does not show it. "interval": (1, 2) is one; "tuple":
-    [1, 2] is one; "choice": letters; "words": text; "expression": 3+5 is as good as 8. A row's own
-    `answer_form` comes first."""
-    tolerance: float | str | None = None
-    """Of a file: how far from a gold number an answer may be, 0.01 or as a share "1%"; none: exact. A row's
-    own `tolerance` comes first."""
-    percent: PercentReading = "own"
-    """Of a file: "own": 50% is neither 50 nor 0.5; "number": it is 50; "fraction": it is 0.5."""
-    units: UnitReading = "required"
-    """Of a file: "required": a unit of the gold must be there and no other; "optional": it may be missing,
-    or be added; a wrong one is wrong either way."""
+    answers: dict[str, str | float] = Field(default={})
+    """Of a file: what its golds do not show. form "interval": (1, 2) is one; "tuple": [1, 2] is one; "choice":
+    letters; "words": text; "expression": 3+5 is as good as 8. tolerance 0.01, or "1%" of the gold: so far may a
+    number be off. percent "number": 50% is 50; "fraction": it is 0.5. units "optional": one may be missing or
+    added. A row's own fields `answer_form` and `tolerance` come first."""
     seed: int = 0
     """Seed of the order, the draw and the wording. It never moves a problem to another split."""
     kinds: dict[str, float] = Field(default={"worded": 0.7, "algebra": 0.3})
@@ -67,10 +60,10 @@ class MathSettings(Settings):
     test_size: Annotated[int, Field(ge=0)] = 128
     """Generated: test problems."""
 
-    @field_validator("tolerance")
+    @field_validator("answers")
     @classmethod
-    def _check_tolerance(cls, value: float | str | None) -> float | str | None:
-        read_tolerance(value)
+    def _check_answers(cls, value: dict[str, str | float]) -> dict[str, str | float]:
+        declare(value)
         return value
 
     @field_validator("kinds")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal, get_args
+
+from r1kit.errors import suggestion
 
 AnswerForm = Literal["auto", "expression", "interval", "tuple", "choice", "words"]
 """auto: the gold's form decides. expression: unevaluated arithmetic is as good as its result. interval: `(1,
@@ -57,3 +60,24 @@ def read_tolerance(given: object) -> Tolerance | None:
         raise ValueError(f"a tolerance is a number above 0, or a share of the gold as '1%'; found {given!r}")
     size = Fraction(match["number"])
     return Tolerance(size / 100, relative=True) if match["percent"] else Tolerance(size)
+
+
+def declare(given: Mapping[str, object]) -> Declared:
+    """`declare({"form": "interval", "tolerance": "1%"})`; the keys are the fields of `Declared`.
+
+    Raises ValueError that names the key, what was found and what is known.
+    """
+    for key, value in given.items():
+        if key not in _VALUES and key != "tolerance":
+            raise ValueError(f"unknown key {key!r}{suggestion(key, [*_VALUES, 'tolerance'])}")
+        if key in _VALUES and value not in _VALUES[key]:
+            raise ValueError(f"{key} must be one of {', '.join(_VALUES[key])}, found {repr(value)[:60]}")
+    values: dict[str, Any] = {**given, "tolerance": read_tolerance(given.get("tolerance"))}
+    return Declared(**values)
+
+
+_VALUES: dict[str, tuple[str, ...]] = {
+    "form": get_args(AnswerForm),
+    "percent": get_args(PercentReading),
+    "units": get_args(UnitReading),
+}

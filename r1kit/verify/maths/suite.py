@@ -11,7 +11,7 @@ from typing import Any
 from r1kit.text.tags import parse
 from r1kit.types import Outcome, Verdict
 from r1kit.verify.maths.checker import check
-from r1kit.verify.maths.declared import STRICT, Declared, read_tolerance
+from r1kit.verify.maths.declared import STRICT, Declared, declare
 
 PAIRS = "math.jsonl"
 """Gold and answer, with the verdict of a mathematician who holds the answer to the gold's form."""
@@ -53,9 +53,6 @@ def _case(row: Mapping[str, Any]) -> Case:
         text = "".join(_written_out(row["pieces"]))
     else:
         text = row["response"] if "response" in row else row["answer"]
-    declared = dict(row.get("declared", {}))
-    if "tolerance" in declared:
-        declared["tolerance"] = read_tolerance(declared["tolerance"])
     return Case(
         row["category"],
         row["gold"],
@@ -63,7 +60,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         row["correct"],
         row.get("adversarial", False),
         "response" in row,
-        Declared(**declared),
+        declare(row.get("declared", {})),
     )
 
 
