@@ -32,8 +32,8 @@ class MathSettings(Settings):
     answers: dict[str, str | float] = Field(default={})
     """Of a file: what its golds do not show. form "interval": (1, 2) is one; "tuple": [1, 2] is one;
     "choice": letters; "words": text; "expression": 3+5 is as good as 8. tolerance 0.01, or "1%" of the gold:
-    so far may a number be off. percent "number": 50% is 50; "fraction": it is 0.5. units "optional": one may be
-    missing or added. A row's own fields `answer_form` and `tolerance` come first."""
+    so far may a number be off. percent "number": 50% is 50; "fraction": it is 0.5. units "optional": one may
+    be missing or added. A row's own fields `answer_form` and `tolerance` come first."""
     seed: int = 0
     """Seed of the order, the draw and the wording. It never moves a problem to another split."""
     kinds: dict[str, float] = Field(default={"worded": 0.7, "algebra": 0.3})
