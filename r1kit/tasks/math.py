@@ -1,7 +1,7 @@
-"""Mathematics with one exact number as answer: generated, or from a file.
+"""Mathematics with an answer that can be checked: generated, or from a file.
 
-Files are in the manner of GSM8K (`#### 18`) and MATH (`\\boxed{18}`). Generated problems are stories and
-equations, see `math_generated`.
+Files are in the manner of GSM8K (`#### 18`) and MATH (`\\boxed{18}`); `math_gold` says which answers are
+read. Generated problems are stories and equations, see `math_generated`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ from r1kit.tasks import sources
 from r1kit.tasks.loaded import loaded_splits
 from r1kit.tasks.math_answer import check, read_forms
 from r1kit.tasks.math_generated import NAME, generated
+from r1kit.tasks.math_gold import read_declared, read_gold, text_of
 from r1kit.tasks.math_settings import MathSettings
 from r1kit.tasks.protocol import SPLITS
-from r1kit.text.tags import boxed
 from r1kit.types import Message, Problem, Split, Verdict
-from r1kit.verify.numbers import read_number
 
 QUESTION_FIELDS = ("question", "problem")
-ANSWER_FIELDS = ("answer", "solution")
-_GOLD_MARK = "####"
 
 
 class Math:
@@ -48,7 +45,7 @@ class Math:
         return self._generated[split]
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        """CORRECT when the answer is exactly the gold number; `math_answer` says what may go with it."""
+        """CORRECT when the answer says the same as the gold; `math_answer` tells what may go with it."""
         return check(answer, problem.reference)
 
     def gold(self, problem: Problem) -> str:
@@ -60,10 +57,12 @@ class Math:
     def problem_from_reference(self, row: Mapping[str, Any], where: str = "row") -> Problem:
         """The problem of a row with a gold `answer`: a solution as in the data sets, or the bare number.
 
-        `unknown` and `counted_in`, as generated problems have them, are kept.
+        `unknown` and `counted_in`, as generated problems have them, are kept. Raises DataError.
         """
         question = next((row[field] for field in QUESTION_FIELDS if isinstance(row.get(field), str)), "")
-        return self._problem(question, {"answer": _gold(row, where), **read_forms(row, where)})
+        declared = read_declared(row, self.settings, where)
+        reference = {"answer": read_gold(row, declared, where), **declared, **read_forms(row, where)}
+        return self._problem(question, reference)
 
     @property
     def skipped(self) -> int:
@@ -85,7 +84,9 @@ class Math:
         for number, row in sources.rows(source, split):
             try:
                 where = f"{source}: row {number}"
-                problem = self._problem(_text(row, QUESTION_FIELDS, where), {"answer": _gold(row, where)})
+                question = text_of(row, QUESTION_FIELDS, where)
+                declared = read_declared(row, self.settings, where)
+                problem = self._problem(question, {"answer": read_gold(row, declared, where), **declared})
             except DataError:
                 if not self.settings.skip_bad_rows:
                     raise
@@ -99,33 +100,3 @@ class Math:
         key = xxhash.xxh3_64_hexdigest(" ".join(question.split()).encode("utf-8", "surrogatepass"))
         messages = (Message("user", question),)
         return Problem(f"{NAME}/{key}", NAME, messages, reference, self.settings.language)
-
-
-def _text(row: Mapping[str, Any], fields: Sequence[str], where: str) -> str:
-    """The first of `fields` that the row has, as non-empty text."""
-    for field in fields:
-        if field in row:
-            value = row[field]
-            if not isinstance(value, str) or not value.strip():
-                raise DataError(f"{where}: field {field!r} must be non-empty text, found {repr(value)[:60]}")
-            return value
-    found = ", ".join(map(str, row)) or "none"
-    raise DataError(f"{where}: field {' or '.join(map(repr, fields))} is missing; found {found[:200]}")
-
-
-def _gold(row: Mapping[str, Any], where: str) -> str:
-    """The gold answer: after the last `####`, else in the last `\\boxed{}`, else the whole field."""
-    solution = _text(row, ANSWER_FIELDS, where)
-    _, marked, after = solution.rpartition(_GOLD_MARK)
-    if marked:
-        gold = after.strip()
-    else:
-        contents = list(boxed(solution))
-        gold = (contents[-1] if contents else solution).strip()
-    if read_number(gold) is None:
-        field = next(field for field in ANSWER_FIELDS if field in row)
-        raise DataError(
-            f"{where}: field {field!r}: the gold answer must be one exact number, found {gold[:60]!r}; "
-            "skip_bad_rows=true leaves such rows out"
-        )
-    return gold

@@ -1,4 +1,4 @@
-"""What may stand around the number of an answer: the unit that the question counts in, or the unknown."""
+"""One answer of the `math` task against its reference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from r1kit.errors import DataError
+from r1kit.tasks.math_gold import declared
 from r1kit.types import Verdict
+from r1kit.verify.maths import checker
 from r1kit.verify.numbers import MAX_CHARACTERS, equal
 
 _OPENING = r"(?:\s|\$|\\\(|\\\[|\\boxed\s*\{|\*\*)*"  # mark-up in front of a number
@@ -16,14 +18,17 @@ _SPACE = r"(?:\s|\\ |\\,|~)*"
 
 
 def check(answer: str, reference: Mapping[str, Any]) -> Verdict:
-    """Whether `answer` is exactly the number `reference["answer"]`.
+    """Whether `answer` says the same as `reference["answer"]`.
 
-    Besides the number itself, a problem with an `unknown` takes one equation for it ("x=3"), and a problem
-    that is `counted_in` units takes one of them after the number ("12 apples", "12个苹果"). Every other word,
-    unit, unknown or second number makes the answer MALFORMED.
+    A problem that says its `unknown` or what it is `counted_in` has one exact number as its gold. Besides
+    the number itself it takes one equation for the unknown ("x=3"), or one of the units after the number
+    ("12 apples", "12个苹果"). Every other word, unit, unknown or second number makes the answer MALFORMED. Of
+    all other problems the gold's form says what is an answer, see `verify.maths.checker`.
     """
     unknown, units = reference.get("unknown"), reference.get("counted_in")
-    if len(answer) <= MAX_CHARACTERS and (unknown or units):
+    if not unknown and not units:
+        return checker.check(answer, reference["answer"], declared(reference))
+    if len(answer) <= MAX_CHARACTERS:
         answer = answer.strip().removesuffix("。")
         if unknown:
             answer = _without_unknown(answer, unknown)

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from r1kit.settings import Settings
 from r1kit.tasks import shares
+from r1kit.verify.maths.declared import declare
 
 KINDS = ("worded", "algebra")
 LANGUAGES = ("en", "zh")
@@ -27,7 +28,12 @@ class MathSettings(Settings):
     limit: Annotated[int, Field(ge=1)] | None = None
     """At most so many problems of each split, the first of a seeded order."""
     skip_bad_rows: bool = False
-    """Leave out rows whose gold answer is missing or is no exact number, instead of refusing the file."""
+    """Leave out rows whose gold answer is missing or cannot be checked, instead of refusing the file."""
+    answers: dict[str, str | float] = Field(default={})
+    """Of a file: what its golds do not show. form "interval": (1, 2) is one; "tuple": [1, 2] is one;
+    "choice": letters; "words": text; "expression": 3+5 is as good as 8. tolerance 0.01, or "1%" of the gold:
+    so far may a number be off. percent "number": 50% is 50; "fraction": it is 0.5. units "optional": one may
+    be missing or added. A row's own fields `answer_form` and `tolerance` come first."""
     seed: int = 0
     """Seed of the order, the draw and the wording. It never moves a problem to another split."""
     kinds: dict[str, float] = Field(default={"worded": 0.7, "algebra": 0.3})
@@ -53,6 +59,12 @@ class MathSettings(Settings):
     """Generated: validation problems."""
     test_size: Annotated[int, Field(ge=0)] = 128
     """Generated: test problems."""
+
+    @field_validator("answers")
+    @classmethod
+    def _check_answers(cls, value: dict[str, str | float]) -> dict[str, str | float]:
+        declare(value)
+        return value
 
     @field_validator("kinds")
     @classmethod

@@ -41,7 +41,7 @@ TASKS: Mapping[str, TaskEntry] = {
     "knights_knaves": TaskEntry(
         KnightsKnaves, KnightsKnavesSettings, "who always tells the truth and who always lies"
     ),
-    "math": TaskEntry(Math, MathSettings, "one exact number as answer: stories, equations, GSM8K and MATH"),
+    "math": TaskEntry(Math, MathSettings, "answers that can be checked: stories, equations, GSM8K and MATH"),
     "code": TaskEntry(Code, CodeSettings, "small Python programs, run on tests without a sandbox"),
 }
 

@@ -1,0 +1,1 @@
+"""Mathematical answers of any form, compared exactly: `checker.check` is the way in."""

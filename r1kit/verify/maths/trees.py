@@ -1,0 +1,60 @@
+"""Expressions as trees, and the bounds on them.
+
+A tree is a tuple with its kind first:
+`("num", Fraction)`, `("sym", "x")`, `("const", "pi" | "e" | "i")`, `("add", t, …)`, `("mul", t, …)`,
+`("neg", t)`, `("div", a, b)`, `("pow", a, b)`, `("root", n, a)`, `("fn", "sin", a)`, `("log", base, a)`,
+`("fact", a)`, `("binom", n, k)`. `("sci", Fraction)` is a number in scientific notation, `("mixed",
+Fraction)` is `1\\frac{1}{2}`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Tree = tuple[Any, ...]
+
+MAX_DEPTH = 20
+"""Deepest nesting of brackets, powers and functions."""
+MAX_BITS = 8192
+"""Longest numerator or denominator of any number on the way, in bits."""
+MAX_POWER = 1000
+"""Largest exponent of anything, as an absolute value."""
+MAX_FACTORIAL = 100
+"""Largest number whose factorial is taken, and the first number of a binomial coefficient."""
+MAX_TERMS = 200
+"""Most terms of a polynomial."""
+MAX_WORK = 10_000
+"""Most products of two terms while one expression is computed."""
+
+NUMBERS = ("num", "sci", "mixed")
+
+
+class Unreadable(ValueError):  # noqa: N818 - it is a finding about a text, not a fault
+    """The text is no answer of a known form; the message is one short reason."""
+
+
+def is_plain(tree: Tree) -> bool:
+    """Whether the tree is one number as people write results: 3, -0.5, 2/3, 1 1/2, 1.5e3; not 1+2 or 2^3."""
+    if tree[0] == "neg":
+        tree = tree[1]
+    if tree[0] == "div":
+        return all(_signed(part) for part in tree[1:])
+    return bool(tree[0] in NUMBERS)
+
+
+def _signed(tree: Tree) -> bool:
+    return bool(tree[0] == "num" or (tree[0] == "neg" and tree[1][0] == "num"))
+
+
+def names(tree: Tree) -> set[str]:
+    """The symbols and constants of a tree: `{"x", "pi"}`."""
+    if tree[0] in ("sym", "const"):
+        return {tree[1]}
+    return set().union(*(names(part) for part in tree[1:] if isinstance(part, tuple)))
+
+
+def symbols(tree: Tree) -> set[str]:
+    """The symbols alone."""
+    if tree[0] == "sym":
+        return {tree[1]}
+    return set().union(*(symbols(part) for part in tree[1:] if isinstance(part, tuple)))

@@ -1,0 +1,189 @@
+"""Units after a number: known ones with their size and dimension, and words that equal themselves alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from r1kit.verify.maths.tokens import Token, is_sign
+from r1kit.verify.maths.trees import Unreadable
+
+CONNECTORS = frozenset(("or", "and", "或", "或者", "和", "与", "且", "及"))
+"""Words between answers, which are no units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """`Unit(Fraction(1, 10000), (("m", 2),))` for square centimetres."""
+
+    size: Fraction  # in base units
+    dimension: tuple[tuple[str, int], ...]  # base unit -> power, sorted
+
+
+DEGREE = Unit(Fraction(1), (("degree", 1),))
+RADIAN = Unit(Fraction(1), (("radian", 1),))
+PERCENT = Unit(Fraction(1), (("percent", 1),))
+
+# Base unit -> size in it -> spellings, singular and without a point; a final s may follow those of 3 letters
+# or more.
+_SPELLINGS: dict[str, dict[str, str]] = {
+    "m": {
+        "1/1000": "mm millimeter millimetre 毫米",
+        "1/100": "cm centimeter centimetre 厘米 公分",
+        "1/10": "dm decimeter decimetre 分米",
+        "1": "m meter metre 米",
+        "1000": "km kilometer kilometre 千米 公里",
+    },
+    "in": {"1": "in inch inche 英寸", "12": "ft foot feet 英尺", "36": "yd yard 码", "63360": "mi mile 英里"},
+    "g": {
+        "1/1000": "mg milligram 毫克",
+        "1": "g gram 克",
+        "1000": "kg kilogram 千克 公斤",
+        "1000000": "tonne 吨",
+    },
+    "lb": {"1": "lb pound 磅", "1/16": "oz ounce 盎司"},
+    "s": {
+        "1/1000": "ms millisecond 毫秒",
+        "1": "s sec second 秒",
+        "60": "min minute 分钟",
+        "3600": "h hr hour 小时",
+        "86400": "d day 天",
+        "604800": "week 周 星期",
+    },
+    "year": {"1": "year yr 年", "1/12": "month 月 个月"},
+    "litre": {"1/1000": "ml mL milliliter millilitre 毫升", "1": "l L liter litre 升"},
+    "dollar": {"1": "dollar 美元", "1/100": "cent 美分"},
+    "yuan": {"1": "yuan 元 人民币", "1/10": "角"},
+    "degree": {"1": "° degree deg 度"},
+    "radian": {"1": "rad radian 弧度"},
+    "percent": {"1": "% percent"},
+    "unit": {"1": "unit 单位"},
+}
+_KNOWN = {
+    spelling: (base, Fraction(size))
+    for base, sizes in _SPELLINGS.items()
+    for size, spellings in sizes.items()
+    for spelling in spellings.split()
+}
+_KNOWN |= {"mph": ("mile/hour", Fraction(1))}
+_POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
+_PIECE = re.compile(
+    r"\s*(?:(?P<word>[A-Za-z]+|°|%)\.?|(?P<chinese>[\u4e00-\u9fff]+)|(?P<sign>[/*^(){}-]|[0-9]+))"
+)
+_TEMPERATURE = re.compile(r"\s*(?:°|degrees?)\s*(?:([CcFf])(?:elsius|ahrenheit)?)\b")
+_SINGLE = frozenset("mghsLld")  # read as units only where white space stands before them
+_OPERATORS = (r"\cdot", r"\times", r"\div", r"\frac")
+_MAX_CHARACTERS = 60
+
+
+def split_unit(tokens: Sequence[Token]) -> tuple[Sequence[Token], Unit | None]:
+    """The value's tokens, and the unit after them. Raises Unreadable on words that are no unit."""
+    for index in range(1, len(tokens)):
+        if _starts(tokens, index):
+            value = tokens[:index]
+            if is_sign(value[-1], "^") and len(value) > 1:  # ^\circ
+                value = value[:-1]
+            return value, _read(tokens[index:])
+    return tokens, None
+
+
+def _starts(tokens: Sequence[Token], index: int) -> bool:
+    """Whether a unit begins at this token."""
+    token, before = tokens[index], tokens[index - 1]
+    if token.text in CONNECTORS:
+        return False
+    if token.kind == "chinese" or token.text in ("°", r"\circ", r"\degree", "%", r"\%"):
+        return True
+    if token.text == "{" and is_sign(before, "^") and tokens[index + 1 : index + 2]:
+        return tokens[index + 1].text == r"\circ"
+    if before.kind == "sign" and before.text not in ")}":
+        return False
+    if token.kind == "text":
+        return token.text not in ("e", "i", "") and not is_sign(before, *_OPERATORS)
+    if before.kind not in ("number", "sign") and before.text != r"\pi":
+        return False
+    if token.kind != "word":
+        return False
+    if len(token.text) == 1:
+        return token.spaced and before.kind == "number" and token.text in _SINGLE
+    return _known(token.text) is not None or token.text in _POWERS or (token.spaced and len(token.text) > 4)
+
+
+def _read(tokens: Sequence[Token]) -> Unit:
+    """The unit of all the tokens."""
+    if tokens[0].text == "{" and tokens[-1].text == "}":
+        tokens = tokens[1:-1]
+    text = "".join((" " if token.spaced or token.kind == "text" else "") + token.text for token in tokens)
+    text = text.replace(r"\circ", "°").replace(r"\degree", "°").replace(r"\%", "%").replace(r"\cdot", "*")
+    text = _TEMPERATURE.sub(lambda match: " celsius" if match[1] in "cC" else " fahrenheit", text)
+    if len(text) > _MAX_CHARACTERS:
+        raise Unreadable("words after the number")
+    return _Reader(text.strip()).unit()
+
+
+class _Reader:
+    """`km/h`, `cm^2`, `square inches`, `平方米`, and one unknown word."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._pieces: list[str] = []
+        position = 0
+        while position < len(text):
+            match = _PIECE.match(text, position)
+            if match is None:
+                raise Unreadable(f"{text[:20]!r} is no unit")
+            self._pieces += _split_chinese(match["chinese"]) if match["chinese"] else [match.group().strip()]
+            position = match.end()
+
+    def unit(self) -> Unit:
+        words = [piece for piece in self._pieces if piece[0].isalpha()]
+        if len(words) == len(self._pieces) and all(_known(word) is None for word in words):
+            if set(words) & CONNECTORS:
+                raise Unreadable("several answers")
+            return Unit(Fraction(1), ((" ".join(_singular(word.lower()) for word in words), 1),))
+        size, dimension, sign, power = Fraction(1), dict[str, int](), 1, 1
+        pieces = [piece for piece in self._pieces if piece not in "(){}*"]
+        while pieces:
+            piece = pieces.pop(0).removesuffix(".")
+            if piece in ("/", "per", "每"):
+                sign = -1
+                continue
+            if piece in _POWERS:
+                power = _POWERS[piece]
+                continue
+            found = _known(piece)
+            if found is None:
+                raise Unreadable(f"{self._text[:20]!r} is no unit")
+            raised = pieces[:1] == ["^"]
+            if raised:
+                pieces.pop(0)
+            if raised or (pieces and pieces[0].isdigit()):
+                digits = pieces.pop(0) if pieces else ""
+                if digits not in ("1", "2", "3"):
+                    raise Unreadable("this power of a unit")
+                power = int(digits)
+            base, factor = found
+            dimension[base] = dimension.get(base, 0) + sign * power
+            size *= factor ** (sign * power)
+            power = 1
+        if power != 1 or not dimension:
+            raise Unreadable("no unit")
+        return Unit(size, tuple(sorted(item for item in dimension.items() if item[1])))
+
+
+def _split_chinese(word: str) -> list[str]:
+    """`平方厘米` -> `平方`, `厘米`."""
+    return [word[:2], word[2:]] if word[:2] in _POWERS and len(word) > 2 else [word]
+
+
+def _known(word: str) -> tuple[str, Fraction] | None:
+    """Base unit and size of a word, in singular or plural; capitals count in short ones alone."""
+    if word in _KNOWN:
+        return _KNOWN[word]
+    return _KNOWN.get(_singular(word.lower())) if len(word) > 2 else None
+
+
+def _singular(word: str) -> str:
+    return word.removesuffix("s") if len(word) > 3 else word
