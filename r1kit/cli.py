@@ -252,7 +252,6 @@ def _add_lab(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="corpus of this task alone; may be repeated (default: the recipe's, else all)",
     )
-    parser.add_argument("--all", action="store_true", help="show every completion of the corpus")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything to this JSON file")
 
 

@@ -2,7 +2,7 @@
 
 It imports the file once and scores each request in a fork, so that nothing that a term keeps between calls
 outlives a step (a resumed run must score as the uninterrupted one did), and that a term which never returns
-is ended by its own alarm without importing the file again.
+is ended by its own alarm without importing the file again. `random` is seeded in every fork.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ def main() -> None:
     """Import the file that the argument names, then answer requests until the input ends."""
     reply = _replies()
     sys.dont_write_bytecode = True
-    random.seed(0)
     file = Path(sys.argv[1])
     entries = _terms(file, reply)
     if entries is None:
@@ -67,10 +66,7 @@ def _terms(file: Path, reply: Reply) -> dict[str, RewardEntry] | None:
         sys.modules["reward_file"] = module  # pydantic looks annotations up there
         spec.loader.exec_module(module)
         entries = {name: entry for name, entry in REWARDS.items() if name not in built_in}
-        told = [
-            _described(entry, text)
-            for entry, text in zip(entries.values(), describe(entries.values()), strict=True)
-        ]
+        told = [_described(entry) for entry in entries.values()]
     except BaseException as error:  # whatever the file does while it is imported
         reply({"fault": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]})
         return None
@@ -78,17 +74,20 @@ def _terms(file: Path, reply: Reply) -> dict[str, RewardEntry] | None:
     return entries
 
 
-def _described(entry: RewardEntry, text: Mapping[str, Any]) -> dict[str, Any]:
+def _described(entry: RewardEntry) -> dict[str, Any]:
     """JSON of one entry; a bound that is no finite number is refused."""
     for bound in (entry.low, entry.high):
         if not isinstance(bound, int | float) or not math.isfinite(bound):
             raise ValueError(f"reward {entry.name!r}: low and high must be finite numbers, found {bound!r}")
-    return json.loads(json.dumps({**text, "about": entry.about, "batch": entry.batch}, default=str))  # type: ignore[no-any-return]
+    return json.loads(
+        json.dumps({**describe([entry])[0], "about": entry.about, "batch": entry.batch}, default=str)
+    )  # type: ignore[no-any-return]
 
 
 def _score(entry: RewardEntry, parameters: object, request: Mapping[str, Any], reply: Reply) -> None:
     """Score samples one by one, or as a batch; one reply each."""
     assert entry.function is not None
+    random.seed(0)  # a fork draws anew from the system
     samples = [from_data(data) for data in request["samples"]]
     seconds = request["seconds"]
     if entry.batch:
