@@ -163,7 +163,7 @@ def _pearson(a: Sequence[float | Unscored | None], b: Sequence[float | Unscored 
 
 def _line(good: float, worst: float) -> tuple[float, bool]:
     """Where paid begins, and whether the good is paid more than the worst at all."""
-    return ((good + worst) / 2, True) if good > worst else (max(good, worst), False)
+    return ((good + worst) / 2, True) if good > worst else (good, False)
 
 
 def _deserves(case: Case, column: Column) -> bool:
