@@ -49,7 +49,7 @@ def test_the_two_rewards_of_r1_zero_make_no_mistake_on_the_corpus(name: str) -> 
 
 
 def test_logic_rl_pays_the_form_of_what_its_answer_punishes_and_no_wrong_answer_in_total() -> None:
-    form, answer, total = map(lambda column: judge(CASES, column), terms("logic_format", "logic_answer"))
+    form, answer, total = (judge(CASES, column) for column in terms("logic_format", "logic_answer"))
     assert {CASES[mistake.case].sample.verdict.outcome for mistake in form.false_accepts} == {"malformed"}
     assert (answer.false_accepts, total.false_accepts, total.false_rejects) == ((), (), ())
 
@@ -137,7 +137,7 @@ def test_a_rising_change_of_rewards_keeps_all_ranks(values: list[int]) -> None:
 
 
 def row(step: int, reward: float | None, text: str = "x", of: int = 2, group: int = 0) -> Stored:
-    return Stored(case("r", text, False).sample, step, (step, str(group)), of, reward, {}, None)
+    return Stored(case("r", text, False).sample, step, (step, str(group)), of, reward, {})
 
 
 def test_a_reversed_reward_flips_every_advantage() -> None:

@@ -184,6 +184,15 @@ def test_a_process_that_is_killed_is_replaced_and_asked_again(mine: str) -> None
             "@reward('format', low=0, high=1, formula='')\ndef a(x): return 0",
             "reward 'format' is registered already",
         ),
+        (
+            "@reward('a b', low=0, high=1, formula='')\ndef a(x): return 0",
+            "a name is 1 to 64 of A-Z a-z 0-9 _, a letter first",
+        ),
+        (
+            "@reward('a', low=0, high=1, formula='', about='size')\ndef a(x): return 0",
+            "about must be one of answer, form, thinking, language, all, found 'size'",
+        ),
+        ("@reward('a', low=0, high=1, formula=3)\ndef a(x): return 0", "formula and source must be text"),
         ("x = 1", "registers no reward; decorate a function with @reward"),
         ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("def (", "SyntaxError: invalid syntax"),

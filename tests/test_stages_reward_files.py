@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tiny_models import checkpoint
 
+from r1kit import cli
 from r1kit.errors import Interrupted, RecipeError, RunFolderError, UserError
 from r1kit.pipeline.config import load_recipe
 from r1kit.pipeline.runner import RunOptions, run_recipe
@@ -75,6 +76,14 @@ def test_a_resumed_run_scores_as_the_uninterrupted_one(
     assert [row["reward"] is None for row in rollouts] == [False, True, False, False] * 2
     assert [(row["group"], row["of"]) for row in rollouts[:4]] == [(0, 2), (0, 2), (1, 2), (1, 2)]
     assert rollouts[0]["terms"]["moody"] == rollouts[4]["terms"]["moody"] == 1 + 0.8444218515250481  # seed 0
+    lab = tmp_path / "lab.json"
+    assert cli.main(["reward-lab", "--rollouts", str(whole / "r1_zero"), "--json", str(lab)]) == 0
+    again = json.loads(lab.read_text())["rollouts"]
+    assert [sample["then"] for sample in again["samples"]] == [row["reward"] for row in rollouts]
+    assert [sample["now"]["total"] for sample in again["samples"]] == [
+        "raised" if row["reward"] is None else row["reward"] for row in rollouts
+    ]
+    assert (len(again["groups"]), again["mean_absolute_change"], again["sign_flips"]) == (4, 0.0, 0.0)
     record = json.loads((whole / "stages/r1_zero/stage.json").read_text())["identity"]
     assert list(record["settings_files"]) == ["rewards.moody.file"]
     assert (whole / "stages/r1_zero/rewards/mine.py").read_text() == MINE

@@ -39,7 +39,6 @@ class Stored:
     of: int | None  # rollouts of the whole group, where that is known
     then: float | None  # its reward then; None where it had none
     terms: Mapping[str, float]  # raw terms then
-    advantage: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,6 @@ def _stored(row: Row, where: str, made: Origin, task: str | None) -> Stored:
         int(of) if of is not None else made.group_size,
         _number(row, "reward", where),
         {name: float(value) for name, value in terms.items() if isinstance(value, int | float)},
-        _number(row, "advantage", where),
     )
 
 

@@ -1,4 +1,4 @@
-"""The process that imports one reward file: JSON lines in, JSON lines out. `file_process` starts it.
+"""The process that imports one reward file: JSON lines in, JSON lines out. `files` starts it.
 
 It imports the file once and scores each request in a fork, so that nothing that a term keeps between calls
 outlives a step (a resumed run must score as the uninterrupted one did), and that a term which never returns
@@ -75,13 +75,20 @@ def _terms(file: Path, reply: Reply) -> dict[str, RewardEntry] | None:
 
 
 def _described(entry: RewardEntry) -> dict[str, Any]:
-    """JSON of one entry; a bound that is no finite number is refused."""
+    """JSON of one entry."""
+    if not isinstance(entry.formula, str) or not isinstance(entry.source, str):
+        raise ValueError(f"reward {entry.name!r}: formula and source must be text")
     for bound in (entry.low, entry.high):
         if not isinstance(bound, int | float) or not math.isfinite(bound):
             raise ValueError(f"reward {entry.name!r}: low and high must be finite numbers, found {bound!r}")
-    return json.loads(
-        json.dumps({**describe([entry])[0], "about": entry.about, "batch": entry.batch}, default=str)
-    )  # type: ignore[no-any-return]
+    told = {**describe([entry])[0], "about": entry.about, "batch": entry.batch}
+    told["parameters"] = [{**found, "default": _plain(found["default"])} for found in told["parameters"]]
+    return told
+
+
+def _plain(default: object) -> Any:
+    """A default as JSON has it, or its text."""
+    return json.loads(json.dumps(default, default=str))
 
 
 def _score(entry: RewardEntry, parameters: object, request: Mapping[str, Any], reply: Reply) -> None:

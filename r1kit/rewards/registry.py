@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from r1kit.errors import UnknownNameError
 from r1kit.settings import Settings
@@ -15,6 +16,8 @@ from r1kit.types import Completion, Problem, Unscored, Verdict
 
 Aspect = Literal["answer", "form", "thinking", "language", "all"]
 """What a term looks at: whether the answer is right, the tags, honest thinking, its language, or several."""
+
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,19 @@ def reward(
     With `batch`, the function takes the list of a step's samples instead and gives a list of as many numbers.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken or no name, or `about` is none of `Aspect`.
         TypeError: the function cannot be called so.
     """
 
     def register(function: Function) -> Function:
         if name in REWARDS:
             raise ValueError(f"reward {name!r} is registered already")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"reward {name!r:.80}: a name is 1 to 64 of A-Z a-z 0-9 _, a letter first")
+        if about not in get_args(Aspect):
+            raise ValueError(
+                f"reward {name!r}: about must be one of {', '.join(get_args(Aspect))}, found {about!r}"
+            )
         called = _callable_as_term(name, function, parameters, "samples" if batch else "sample")
         REWARDS[name] = RewardEntry(
             name, called, low, high, formula, source, parameters, counts_tokens, about, batch
