@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from r1kit import cli
 from r1kit.errors import RecipeError, RunFolderError, UnknownNameError, UserError
 from r1kit.rewards import files
 from r1kit.rewards.boundary import number, several, single
@@ -58,6 +59,8 @@ def does(sample):
         case "count": return len(calls)
         case "draw": return random.random()
         case "tokens": return len(sample.completion.tokens)
+        case "read": return len(input())
+        case "print": print("{}"); os.write(1, b"{}")
         case "numbers": return sum(sample.problem.reference["nums"])
     return 0.5
 
@@ -115,6 +118,7 @@ def test_a_term_of_a_file_is_paid_with_its_parameters(mine: str) -> None:
     assert ways(outcomes(mine, "short", "x" * 20, "x" * 21)) == [1.0, 0.0]
     assert ways(outcomes(mine, "short", "x" * 20, limit=5)) == [0.0]
     assert ways(outcomes(mine, "does", "numbers", "\ud800", "")) == [18.0, 0.5, 0.5]
+    assert ways(outcomes(mine, "does", "print", "read", "numbers")) == [0.5, "raised", 18.0]
 
 
 def test_every_failure_of_one_sample_is_typed_and_leaves_the_others_scored(mine: str) -> None:
@@ -235,6 +239,15 @@ def test_wrong_names_and_parameters_are_refused_before_anything_is_scored(mine: 
         with pytest.raises(error) as caught:
             check_terms([spec])
         assert message in str(caught.value)
+
+
+def test_the_terms_of_a_file_are_listed(mine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["rewards", "--file", mine]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("does  0 to 9\n  what the response says\n")
+    assert "\nshort  0 to 1\n  1 if the response is short\n" in out
+    assert "\n  limit = 20   Longest response, in characters.\naccuracy  0 to 1\n" in out
+    assert "\nlogic_answer  -2 to 2\n" in out
 
 
 def test_an_edited_file_is_read_again(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def earnings_table(cases: Sequence[Case], columns: Sequence[Column]) -> Table:
     table.add_column("tasks")
     table.add_column("is")
     for column in columns:
-        table.add_column(plain(column.name), justify="right")
+        table.add_column(plain(column.name), justify="right", overflow="fold")
     rows: dict[tuple[str, ...], list[str]] = {}
     for index, case in enumerate(cases):
         cells = [_cell(column.values[index]) for column in columns]

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from r1kit.errors import UserError
 from r1kit.rewards.boundary import several, single
@@ -35,13 +35,13 @@ Reply = Callable[[Mapping[str, Any]], None]
 
 def main() -> None:
     """Import the file that the argument names, then answer requests until the input ends."""
-    reply = _replies()
+    requests, reply = _requests(), _replies()
     sys.dont_write_bytecode = True
     file = Path(sys.argv[1])
     entries = _terms(file, reply)
     if entries is None:
         return
-    for line in sys.stdin:
+    for line in requests:
         request = json.loads(line)
         entry = entries[request["term"]]
         try:
@@ -135,6 +135,13 @@ def _allow(seconds: float) -> None:
     resource.setrlimit(
         resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
     )
+
+
+def _requests() -> TextIO:
+    """The standard input, of which what the file reads gets nothing."""
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    return requests
 
 
 def _replies() -> Reply:

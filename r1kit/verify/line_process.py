@@ -57,7 +57,7 @@ class LineProcess:
             self._process.stdin.flush()
 
     def receive(self, seconds: float) -> dict[str, Any]:
-        """The next line. Raises TimedOutError, DiedError."""
+        """The next line. Raises TimedOutError, DiedError; the process must then be stopped."""
         try:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
@@ -67,8 +67,12 @@ class LineProcess:
             if status == -getattr(signal, "SIGXCPU", 0):
                 raise TimedOutError("too much processor time")
             raise DiedError(f"its process ended with status {status}")
-        reply = json.loads(line)
-        assert isinstance(reply, dict)
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            raise DiedError("its process wrote something that is no answer")
         return reply
 
 
