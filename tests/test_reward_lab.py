@@ -193,7 +193,7 @@ def log(folder: Path, *rows: dict[str, Any]) -> Path:
 GRADED = [
     {
         "completion": GOOD,
-        "answer": "(3+7)*8",
+        "extracted": "(3+7)*8",
         "verdict": "correct",
         "tokens": 12,
         "reward": 1.1,
@@ -202,7 +202,7 @@ GRADED = [
     | {"terms": {"accuracy": 1.0, "format": 1.0}},
     {
         "completion": HOSTILE,
-        "answer": "3+7+8",
+        "extracted": "3+7+8",
         "verdict": "wrong",
         "tokens": 9,
         "reward": 0.1,
@@ -286,6 +286,7 @@ def test_a_run_is_scored_again_with_its_own_rewards_and_nothing_changes(
 ) -> None:
     file = log(tmp_path / "zero", *GRADED)
     stage(file.parent, {"accuracy": 1.0, "format": 0.1})
+    assert lab(capsys, "--rollouts", str(file), "--set", "format.published=true")[0] == 2
     record = tmp_path / "lab.json"
     status, out, _ = lab(capsys, "--rollouts", str(file.parent), "--json", str(record))
     assert status == 0

@@ -117,6 +117,8 @@ def _subject(arguments: argparse.Namespace, made: Origin) -> _Subject:
         specs, unused = parse_rewards(arguments.reward, arguments.set, arguments.file)
         if unused:
             raise RecipeError(f"--set {unused[0]}: no such reward; write NAME.parameter=value")
+    elif arguments.set or arguments.file:
+        raise RecipeError("--set and --file: the run brings its rewards; name others with --rewards")
     else:
         specs = term_specs(made.rewards)
     if made.tasks is not None and not arguments.recipe and not arguments.reward:

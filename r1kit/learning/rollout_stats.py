@@ -64,9 +64,10 @@ def rollout_rows(
     """The rollouts of a seeded share of the groups as rows for people.
 
     Groups are logged whole, so that `r1kit reward-lab` can tell what other rewards would have taught. Each
-    row has what `r1kit score` reads (the completion, the task, the reference under its own keys), the
-    parts of the response, verdict, raw reward terms, and `successful` for a correct answer. `group` is the
-    problem's place in the step, `of` the group's size.
+    row has what `r1kit score` reads (the completion, the task, the reference under its own keys), the parts
+    of the response (its answer as `extracted`: `answer` is the gold one of mathematics), verdict, raw reward
+    terms or why it is unscored, and `successful` for a correct answer. `group` is the problem's place in the
+    step, `of` the group's size.
     """
     for p, group in enumerate(groups):
         if seeds.fraction(seed, "logged", p) >= share:
@@ -85,7 +86,7 @@ def rollout_rows(
                 "prompt": tokenizer.decode(list(group.prompt.tokens), skip_special_tokens=False),
                 "completion": completion.text,
                 "thinking": parsed.thinking,
-                "answer": parsed.answer,
+                "extracted": parsed.answer,
                 "verdict": verdict.outcome.value,
                 "detail": verdict.detail,
                 "terms": None if reward is None else dict(reward.terms),

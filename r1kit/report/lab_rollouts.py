@@ -24,7 +24,7 @@ from r1kit.types import Completion, Message, Outcome, Problem, Verdict
 NAME = "rollouts.jsonl"
 _HAN = re.compile("[\u4e00-\u9fff]")
 _WHERE_FROM = ("step", "problem", "task", "language", "tags", "group", "of", "prompt")
-_RESPONSE = ("completion", "thinking", "answer", "tokens", "finish")
+_RESPONSE = ("completion", "thinking", "extracted", "tokens", "finish")
 _GRADED = ("verdict", "detail", "terms", "reward", "unscored", "advantage", "successful")
 _OWN = frozenset((*_WHERE_FROM, *_RESPONSE, *_GRADED))  # fields of a row that are no part of its reference
 
@@ -116,7 +116,7 @@ def _stored(row: Row, where: str, made: Origin, task: str | None) -> Stored:
 
 def _recorded(row: Row, completion: Completion, where: str) -> RewardInput:
     """The sample with the verdict that it had."""
-    answer, prompt = row.get("answer"), str(row.get("prompt", ""))
+    answer, prompt = row.get("extracted"), str(row.get("prompt", ""))
     try:
         outcome = Outcome(row["verdict"])
     except ValueError:

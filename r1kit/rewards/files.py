@@ -61,7 +61,7 @@ class RewardFile:
 
     def __init__(self, file: str | Path) -> None:
         self.file = str(file)
-        self.content = _content(self.file)
+        _content(self.file)
         self.terms: tuple[Mapping[str, Any], ...] = ()
         self._process: LineProcess | None = None
 
@@ -117,9 +117,10 @@ class FileScorer:
                 detail = f"{MAX_LOST} samples before it hung or ended the process"
                 untried = Unscored(self._term, Failure.NOT_TRIED, detail)
                 return [*found, *[untried] * (len(samples) - len(found))]
-            ending = self._ask(data[len(found) :], found)
+            new, ending = self._ask(data[len(found) :])
             if ending is None:
-                continue
+                return found + new
+            found += [] if self._batch else new
             if ending.failure is Failure.DIED and again != len(found):
                 again = len(found)
                 continue
@@ -127,25 +128,24 @@ class FileScorer:
             lost += 1
         return found
 
-    def _ask(self, data: Sequence[Mapping[str, Any]], found: list[float | Unscored]) -> Unscored | None:
-        """Add outcomes to `found`, one after the other; how it ended, if not with the last one."""
+    def _ask(self, data: Sequence[Mapping[str, Any]]) -> tuple[list[float | Unscored], Unscored | None]:
+        """The outcomes of samples, one after the other, and how it ended, if not with the last one."""
         request = {"term": self._term, "params": self._params, "seconds": self._seconds, "samples": data}
-        wanted = len(found) + len(data)
+        found: list[float | Unscored] = []
         try:
             process = self._file.start()
             process.send(request)
             while (reply := process.receive(self._seconds * _GRACE + _STARTED)).keys() != {"end"}:
-                assert len(found) < wanted
                 found.append(self._outcome(reply))
         except (TimedOutError, DiedError) as error:
             self._file.stop()
             failure = Failure.HUNG if isinstance(error, TimedOutError) else Failure.DIED
-            return Unscored(self._term, failure, str(error))
-        if len(found) == wanted:
-            return None
+            return found, Unscored(self._term, failure, str(error))
+        if len(found) == len(data):
+            return found, None
         if reply["end"] == "hung":
-            return Unscored(self._term, Failure.HUNG, f"more than {self._seconds:g} s")
-        return Unscored(self._term, Failure.DIED, "it ended its process")
+            return found, Unscored(self._term, Failure.HUNG, f"more than {self._seconds:g} s")
+        return found, Unscored(self._term, Failure.DIED, "it ended its process")
 
     def _outcome(self, reply: Mapping[str, Any]) -> float | Unscored:
         if "value" in reply:
