@@ -110,7 +110,7 @@ def _stored(row: Row, where: str, made: Origin, task: str | None) -> Stored:
         (step, str(row.get("group", sample.problem.id))),
         int(of) if of is not None else made.group_size,
         _number(row, "reward", where),
-        {name: float(value) for name, value in terms.items() if isinstance(value, int | float)},
+        {name: value for name, found in terms.items() if (value := _finite(found)) is not None},
     )
 
 
@@ -153,11 +153,21 @@ def _graded(row: Row, completion: Completion, where: str, task: str | None) -> R
 
 def _number(row: Mapping[str, Any], field: str, where: str) -> float | None:
     """A finite number of a row, None where it is missing or null."""
-    value = row.get(field)
-    if value is None:
+    if row.get(field) is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"{where}: field {field!r} must be a number, found {str(value)[:40]!r}")
+    value = _finite(row[field])
+    if value is None:
+        raise DataError(f"{where}: field {field!r} must be a finite number, found {str(row[field])[:40]!r}")
     if field in ("tokens", "step", "of") and not 0 <= value <= 1 << 24:
-        raise DataError(f"{where}: field {field!r} must be between 0 and {1 << 24}, found {value}")
-    return float(value)
+        raise DataError(f"{where}: field {field!r} must be between 0 and {1 << 24}, found {value:g}")
+    return value
+
+
+def _finite(value: object) -> float | None:
+    """A JSON number as a float, None for anything else and for what no float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
