@@ -84,6 +84,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from r1kit.commands.catalogue import tasks as command
         case "rewards":
             from r1kit.commands.catalogue import rewards as command
+        case "reward-lab":
+            from r1kit.commands.reward_lab import reward_lab as command
     return command(arguments)
 
 
@@ -119,7 +121,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_lineage(commands.add_parser("lineage", help="show which data and parents made a model"))
     _add_review(commands.add_parser("review", help="accept, edit or reject the examples of a stage"))
     commands.add_parser("tasks", help="list the tasks with their settings")
-    commands.add_parser("rewards", help="list the rewards with their formulas")
+    rewards = commands.add_parser("rewards", help="list the rewards with their formulas")
+    _add_file(rewards)
+    _add_lab(commands.add_parser("reward-lab", help="try to fool rewards; score stored rollouts with others"))
     return parser
 
 
@@ -182,6 +186,36 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Python file that defines further rewards; may be repeated (docs/rewards.md)",
+    )
+
+
+def _add_rewards(parser: argparse.ArgumentParser, *names: str) -> None:
+    parser.add_argument(
+        *names,
+        dest="reward",
+        action="append",
+        default=[],
+        metavar="NAME[=WEIGHT]",
+        help="a reward, or several with commas between; may be repeated (default: accuracy=1, in any form, "
+        "and format=0.1)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="[REWARD.]key=value",
+        help="a parameter of a reward, or a setting of the task; may be repeated",
+    )
+    _add_file(parser)
+
+
 def _add_chat(parser: argparse.ArgumentParser) -> None:
     _add_model_options(parser, max_new_tokens=512)
 
@@ -197,20 +231,37 @@ def _add_review(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", nargs="?", help="stage that waits (default: the only one with a review)")
 
 
+def _add_lab(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Runs rewards against a packaged corpus of completions that try to fool them and, with --rollouts, "
+        "against what a run has sampled: what each earns, what is wrongly paid or not paid, the cheapest "
+        "hack, how the terms correlate, and how the advantages of the run would have changed."
+    )
+    _add_rewards(parser, "--rewards", "--reward")
+    parser.add_argument("--recipe", help="take the rewards of a recipe's stage instead")
+    parser.add_argument("--stage", help="its stage (default: the first one with rewards)")
+    parser.add_argument(
+        "--rollouts",
+        type=Path,
+        metavar="FILE|RUN/STAGE",
+        help="a rollouts.jsonl, a stage's folder (RUN/stages/STAGE), or RUN/STAGE",
+    )
+    parser.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        help="corpus of this task alone; may be repeated (default: the recipe's, else all)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything to this JSON file")
+
+
 def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Reads one JSON object per line (`completion`, optionally `prompt` and `task`, and the reference "
         "under the task's own keys) and writes one line for each: verdict, extracted, terms, total."
     )
     parser.add_argument("--task", help="task of the lines that name none; see `r1kit tasks`")
-    _add_set(parser)
-    parser.add_argument(
-        "--reward",
-        action="append",
-        default=[],
-        metavar="NAME[=WEIGHT]",
-        help="a reward term; may be repeated (default: accuracy=1, in any form, and format=0.1)",
-    )
+    _add_rewards(parser, "--reward")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad line")
 
 

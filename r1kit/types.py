@@ -91,6 +91,29 @@ class Reward:
     terms: Mapping[str, float]  # raw terms, before their weights
 
 
+class Failure(StrEnum):
+    """Why a sample has no reward. Each is counted; none of them is a zero."""
+
+    VERIFIER = "verifier"  # the task's verifier failed
+    RAISED = "raised"  # the term raised an exception
+    WRONG_TYPE = "wrong_type"  # it gave something that is no real number
+    NOT_FINITE = "not_finite"  # it gave NaN or an infinity, or the weighted sum is one
+    WRONG_COUNT = "wrong_count"  # a term of whole batches gave more or fewer numbers than samples
+    HUNG = "hung"  # it took longer than its limit
+    DIED = "died"  # its process ended, twice
+    NOT_TRIED = "not_tried"  # too many samples before it hung or died
+    NO_SCORE = "no_score"  # its model or judge gave none
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """`Unscored("short", Failure.RAISED, "ZeroDivisionError: division by zero (mine.py, line 9)")`."""
+
+    term: str  # the reward term that failed first; "verifier", "total"
+    failure: Failure
+    detail: str = ""  # one line for people
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """A completion with its verdict and reward. `reward` is None when it could not be scored."""
@@ -98,6 +121,7 @@ class Rollout:
     completion: Completion
     verdict: Verdict
     reward: Reward | None
+    unscored: Unscored | None = None  # why `reward` is None, where rewards were asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,19 @@
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from r1kit import cli
+from r1kit.commands.score import Scorer
+from r1kit.learning.credit import assign_credit
+from r1kit.learning.rollout_stats import rollout_rows
+from r1kit.rewards.rubric import Rubric, TermSpec, grade
+from r1kit.tasks.registry import make_task
+from r1kit.types import Completion, Outcome, Prompt, Reward, Rollout, RolloutGroup, Verdict
 
 GOOD = "<think>3+7=10, 10*8=80</think>\n<answer>(3+7)*8</answer>"
 REFERENCE = {"nums": [3, 7, 8], "target": 80}
@@ -141,10 +149,6 @@ def test_hanging_expressions_are_refused_at_once(
         (["--task", "cuntdown"], "unknown task 'cuntdown'; did you mean 'countdown'?"),
         (["--reward", "formt"], "unknown reward 'formt'; did you mean 'format'?"),
         (["--reward", "format=much"], "--reward format=much: the weight must be a finite number"),
-        (
-            ["--reward", "overlong"],
-            "--reward overlong: it counts sampled tokens, and a stored row is only text",
-        ),
         (["--set", "numbers=4"], "--set numbers=4: name the task that it is for with --task"),
         (
             ["--task", "countdown", "--set", "nmbers=4"],
@@ -212,3 +216,183 @@ def test_a_row_cannot_allow_programs(
     captured = capsys.readouterr()
     assert [row["verdict"] for row in rows(captured.out)] == ["correct", "error", "correct"]
     assert captured.err.startswith("r1kit: error: stdin: row 2: field 'task': task 'code' runs programs")
+
+
+def test_parameters_of_rewards_and_settings_of_the_task_share_one_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = json.dumps({"completion": GOOD, **REFERENCE})
+    arguments = (
+        "--reward",
+        "cosine,format",
+        "--set",
+        f"cosine.max_length={2 * len(GOOD)}",
+        "--set",
+        "format.published=true",
+    )
+    assert run_score(monkeypatch, [line], "--task", "countdown", "--set", "numbers=3", *arguments) == 0
+    (row,) = rows(capsys.readouterr().out)
+    assert row["terms"] == {"cosine": pytest.approx(0.9), "format": 1.0}  # half of the length
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--reward", "cosine", "--set", "cosine.maxlength=3"],
+            "reward 'cosine': unknown setting 'maxlength'",
+        ),
+        (["--reward", "cosine", "--set", "cosine.max_length=0"], "reward 'cosine': max_length: "),
+        (["--set", "cosine.max_length=3"], "or one of the rewards (accuracy, format) before a parameter"),
+        (["--reward", "teacher", "--set", "teacher.model=x"], "paid token by token in training"),
+        (["--reward", "helpfulness"], "reward 'helpfulness': give either model or judge"),
+        (["--reward", "helpfulness", "--set", "helpfulness.model=./none"], "./none"),
+        (["--reward", "mine", "--file", "none.py"], "none.py: cannot be read"),
+    ],
+)
+def test_wrong_parameters_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run_score(monkeypatch, [], *arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_terms_that_count_tokens_need_their_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"completion": GOOD, **REFERENCE}
+    lines = [
+        json.dumps(found)
+        for found in ({**row, "tokens": 90}, row, {**row, "tokens": -1}, {**row, "tokens": True})
+    ]
+    arguments = ("--reward", "overlong", "--set", "overlong.max_length=100", "--set", "overlong.buffer=20")
+    assert run_score(monkeypatch, lines, "--task", "countdown", *arguments) == 1
+    captured = capsys.readouterr()
+    assert [row["total"] for row in rows(captured.out)] == [-0.5, 0.0, 0.0, 0.0]
+    assert (
+        "row 2: field 'tokens' must say how many tokens were sampled, which reward 'overlong'" in captured.err
+    )
+    assert captured.err.count("\n") == 3
+    lines[0] = json.dumps(row)  # characters need no tokens
+    assert run_score(monkeypatch, lines[:1], "--task", "countdown", "--reward", "cosine") == 0
+    assert (
+        run_score(
+            monkeypatch, lines[:1], "--reward", "cosine", "--set", "cosine.unit=tokens", "--task", "countdown"
+        )
+        == 1
+    )
+
+
+PEOPLE = {"completion": "<think>so</think>\n<answer>Zoey is a knave and Oliver is a knight</answer>"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "verdict"),
+    [
+        ({"solution": {"Zoey": "knave", "Oliver": "knight"}}, "correct"),
+        ({"solution": {"Oliver": "knight", "Zoey": "knave"}, "names": ["Zoey", "Oliver"]}, "correct"),
+        ({"solution": {"Zoey": "knight", "Oliver": "knight"}}, "wrong"),
+        ({"solution": [False, True], "names": ["Zoey", "Oliver"]}, "correct"),
+        ({"solution": {"Zoey": "knave", "Oliver": "knight", "Carl": "knave"}}, "malformed"),
+    ],
+)
+def test_people_are_scored_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reference: dict[str, object],
+    verdict: str,
+) -> None:
+    assert run_score(monkeypatch, [json.dumps({**PEOPLE, **reference})], "--task", "knights_knaves") == 0
+    assert rows(capsys.readouterr().out)[0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ({"solution": {"Zoey": "spy", "Oliver": "knight"}}, "must call each person 'knight' or 'knave'"),
+        ({"solution": {"Zoey": True, "Oliver": False}}, "must call each person 'knight' or 'knave'"),
+        ({"solution": {}}, "must call each person 'knight' or 'knave'"),
+        (
+            {"solution": {"Zoey": "knave", "Oliver": "knight"}, "names": ["Zoey", "Bob"]},
+            "must name the people of",
+        ),
+        ({"solution": {"Zoey": "knave", "1": "knight"}, "names": ["Zoey", 1]}, "must name the people of"),
+        ({"solution": {"Zoey": "knave"}}, "must be a list of 2 to 8 different names"),
+    ],
+)
+def test_a_wrong_solution_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reference: dict[str, object],
+    message: str,
+) -> None:
+    assert run_score(monkeypatch, [json.dumps({**PEOPLE, **reference})], "--task", "knights_knaves") == 1
+    assert message in capsys.readouterr().err
+
+
+def test_every_task_and_a_reward_file_in_a_real_process(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from r1kit.rewards import reward\n"
+        "@reward('quiet', low=0, high=1, formula='1 without thinking')\n"
+        "def quiet(sample):\n"
+        "    if sample.problem.task == 'math': raise ValueError('no maths')\n"
+        "    return not sample.parsed.thinking\n"
+    )
+    lines = [
+        {"task": "countdown", "completion": GOOD, **REFERENCE},
+        {"task": "knights_knaves", **PEOPLE, "solution": {"Zoey": "knave", "Oliver": "knight"}},
+        {"task": "math", "completion": "<answer>18</answer>", "answer": "18"},
+        {"task": "dialogue", "completion": "hello"},
+        {"task": "dialogue", "completion": "Hello!", "prompt": "Say hello."},
+    ]
+    command = [sys.executable, "-m", "r1kit", "score", "--reward", "accuracy,quiet=0.5", "--file", "mine.py"]
+    done = subprocess.run(
+        command,
+        input="".join(json.dumps(line) + "\n" for line in lines),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert done.returncode == 1
+    found = rows(done.stdout)
+    assert [row["verdict"] for row in found][:4] == ["correct", "correct", "error", "error"]
+    assert (found[0]["terms"], found[0]["total"]) == ({"accuracy": 1.0, "quiet": 0.0}, 1.0)
+    assert found[4]["terms"]["quiet"] == 1.0
+    assert "stdin: row 4: field 'prompt'" in done.stderr
+    assert "quiet raised on 1 of 1 samples, unscored: ValueError: no maths (mine.py, line 4)" in done.stderr
+
+
+class Letters:
+    """A tokenizer whose tokens are characters."""
+
+    def decode(self, tokens: list[int], skip_special_tokens: bool = False) -> str:
+        return "".join(map(chr, tokens))
+
+
+def test_a_logged_rollout_of_mathematics_is_scored_by_its_gold_answer_and_not_by_its_own() -> None:
+    problem = make_task("math").problem_from_reference({"answer": "18"})
+    texts = [f"<think>a</think>\n<answer>{answer}</answer>" for answer in ("18", "17")]
+    drawn = [Completion((), (), (), (), text, "stop", 0) for text in texts]
+    rollouts = [Rollout(c, grade(problem, c, make_task("math"))[1], Reward(0.0, {})) for c in drawn]
+    groups = [RolloutGroup(problem, Prompt(()), tuple(rollouts))]
+    logged = list(rollout_rows(groups, assign_credit(groups, "grpo"), Letters(), 1.0, 1))
+    assert [row["extracted"] for row in logged] == ["18", "17"]
+    scorer = Scorer(Rubric([TermSpec(name="accuracy")]), None)
+    assert [scorer.result(row, 1)["verdict"] for row in logged] == ["correct", "wrong"]
+
+
+def test_logged_groups_are_whole() -> None:
+    problem = make_task("countdown").problem_from_reference(REFERENCE)
+    rollouts = tuple(
+        Rollout(Completion((), (), (), (), GOOD, "stop", 0), Verdict(Outcome.CORRECT), Reward(1.0, {}))
+        for _ in range(4)
+    )
+    groups = [RolloutGroup(problem, Prompt(()), rollouts)] * 40
+    logged = list(rollout_rows(groups, assign_credit(groups, "grpo"), Letters(), 0.25, 7))
+    found = [row["group"] for row in logged]
+    assert 0 < len(set(found)) < 40
+    assert sorted(found) == sorted(4 * list(set(found)))

@@ -64,8 +64,10 @@ def read(text: str) -> Iterator[object]:
     graded = grade(problem, completion(text), task)
     yield graded
     for term in REWARDS.values():
-        if term.function is not None and not term.counts_tokens:
-            yield term.function(RewardInput(problem, completion(text), *graded), term.parameters())
+        for published in {False, "published" in term.parameters.model_fields}:
+            if term.function is not None:
+                parameters = term.parameters(**({"published": True} if published else {}))
+                yield term.function(RewardInput(problem, completion(text), *graded), parameters)
 
 
 @pytest.mark.parametrize("text", [MEGABYTE, f"<think>so 3+7=10\na{MEGABYTE}</think>\n<answer>3+7</answer>"])

@@ -36,7 +36,7 @@ from r1kit.rollouts.protocol import SamplingParams
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
-from r1kit.types import Message, Outcome, Problem, Reward, Verdict
+from r1kit.types import Failure, Message, Outcome, Problem, Reward, Unscored, Verdict
 
 STEPS, SAVE_EVERY = 6, 2
 
@@ -79,12 +79,12 @@ class SevensRubric:
     specs = ()
     learned = ()
 
-    def score(self, samples, steps_left=None):
+    def outcomes(self, samples, steps_left=None):
         return [self.reward(sample.completion.text) for sample in samples]
 
     def reward(self, text):
         if text.startswith("z"):
-            return None
+            return Unscored("sevens", Failure.RAISED)
         share = text.count("7") / max(1, len(text))
         return Reward(share, {"sevens": share})
 

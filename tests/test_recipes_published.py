@@ -218,7 +218,7 @@ def test_logic_rl_has_its_published_settings() -> None:
         ("<think>ok</think>\n<answer>{gold}</answer><think>no</think>", -1 - 2),
     ],
 )
-def test_logic_rl_pays_its_published_rewards_and_three_more(response: str, published: float) -> None:
+def test_logic_rl_pays_its_published_rewards(response: str, published: float) -> None:
     task = load_recipe("logic-rl").tasks["people3"]
     problem = task.problems("test")[0]
     gold = task.gold(problem)
@@ -228,7 +228,7 @@ def test_logic_rl_pays_its_published_rewards_and_three_more(response: str, publi
     rubric = Rubric(term_specs(rl("logic-rl", "phase1").rewards))
     (reward,) = rubric.score([RewardInput(problem, completion, *grade(problem, completion, task))])
     assert reward is not None
-    assert reward.total == published + 3
+    assert reward.total == published
 
 
 def test_the_walk_through_has_its_published_settings() -> None:

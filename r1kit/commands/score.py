@@ -9,25 +9,27 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from r1kit.commands.reward_settings import parse_rewards, whole_rubric
 from r1kit.commands.task_settings import task_with
 from r1kit.errors import DataError, RecipeError, UserError
 from r1kit.files import dump_json
-from r1kit.rewards.registry import RewardInput, find
-from r1kit.rewards.rubric import Rubric, TermSpec, grade
+from r1kit.rewards.registry import RewardInput
+from r1kit.rewards.rubric import Rubric, entry_of, grade, term_parameters
 from r1kit.tasks.protocol import Task
 from r1kit.tasks.registry import make_task
 from r1kit.tracking.terminal import printable
 from r1kit.types import Completion, Outcome
 
-DEFAULT_REWARDS = ("accuracy=1", "format=0.1")
 MAX_LINE = 64 << 20  # characters
+MAX_TOKENS = 1 << 24  # of one completion
 _PREFILLED_THINK = re.compile(r"<think>\s*\Z")
 _UNSCORED: dict[str, Any] = {"verdict": str(Outcome.ERROR), "extracted": None, "terms": {}, "total": 0.0}
 
 
 def score(arguments: argparse.Namespace) -> int:
     """Score stdin to stdout; 1 when some line could not be read."""
-    scorer = Scorer(parse_rewards(arguments.reward), arguments.task, arguments.set)
+    specs, settings = parse_rewards(arguments.reward, arguments.set, arguments.file)
+    scorer = Scorer(whole_rubric(specs), arguments.task, settings)
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr] # JSON is UTF-8 in every locale
     bad = 0
@@ -44,25 +46,6 @@ def score(arguments: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def parse_rewards(rewards: Sequence[str]) -> Rubric:
-    """The rubric of `--reward` arguments: `accuracy`, `format=0.1`, or several with commas between."""
-    specs = []
-    for text in [part for argument in rewards or DEFAULT_REWARDS for part in argument.split(",")]:
-        name, equals, weight = text.strip().partition("=")
-        try:
-            specs.append(TermSpec(name=name, weight=float(weight) if equals else 1.0))
-        except ValueError:
-            raise RecipeError(f"--reward {text}: the weight must be a finite number") from None
-    for spec in specs:
-        if find(spec.name).counts_tokens:
-            raise RecipeError(
-                f"--reward {spec.name}: it counts sampled tokens, and a stored row is only text"
-            )
-        if find(spec.name).by_model:
-            raise RecipeError(f"--reward {spec.name}: a model gives it; name it in a recipe's rewards")
-    return Rubric(specs)
-
-
 class Scorer:
     """Scores rows of any task, with one rubric.
 
@@ -74,8 +57,12 @@ class Scorer:
 
     def __init__(self, rubric: Rubric, task: str | None, settings: Sequence[str] = ()) -> None:
         if settings and task is None:
-            raise RecipeError(f"--set {settings[0]}: name the task that it is for with --task")
+            raise RecipeError(
+                f"--set {settings[0]}: name the task that it is for with --task, or one of the rewards "
+                f"({', '.join(spec.name for spec in rubric.specs)}) before a parameter of its own"
+            )
         self._rubric = rubric
+        self._counts = [s.name for s in rubric.specs if entry_of(s).counts_tokens(term_parameters(s))]
         self._default = task
         self._tasks: dict[str, Task] = {} if task is None else {task: task_with(task, settings)}
 
@@ -104,7 +91,7 @@ class Scorer:
             if row.get("task", self._default) == self._default:
                 raise
             raise DataError(f"{where}: field 'task': {error}") from None
-        completion = Completion((), (), (), (), _response(row, where), "stop", 0)
+        completion = Completion((), self._tokens(row, where), (), (), _response(row, where), "stop", 0)
         parsed, verdict = grade(problem, completion, task)
         (reward,) = self._rubric.score([RewardInput(problem, completion, parsed, verdict)])
         return {
@@ -113,6 +100,18 @@ class Scorer:
             "terms": dict(reward.terms) if reward else {},
             "total": reward.total if reward else 0.0,
         }
+
+    def _tokens(self, row: Mapping[str, Any], where: str) -> tuple[int, ...]:
+        """As many tokens as the row says that the completion had; which ones is not known."""
+        if not self._counts:
+            return ()
+        count = row.get("tokens")
+        if type(count) is not int or not 0 <= count <= MAX_TOKENS:
+            raise DataError(
+                f"{where}: field 'tokens' must say how many tokens were sampled, which reward "
+                f"{self._counts[0]!r} counts, found {count!r:.40}"
+            )
+        return (0,) * count
 
     def _task_of(self, row: Mapping[str, Any], where: str) -> Task:
         name = row.get("task", self._default)

@@ -7,7 +7,8 @@ Shapes: P problems, G samples per problem, B sequences that are trained on.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from r1kit.errors import UserError
 from r1kit.learning.batch import Batch, EncodedDocument, make_batch
 from r1kit.objectives.advantages import ADVANTAGES
-from r1kit.types import RolloutGroup
+from r1kit.types import RolloutGroup, Unscored
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,17 @@ class Credit:
 
     rewards_PG: Tensor  # float64, total rewards
     advantages_PG: Tensor  # float64
+    unscored: Mapping[str, int]  # `{"short/hung": 3}`: how many samples stayed unscored, and in which ways
 
     def require_scored(self, max_unscored_share: float) -> None:
         """Raise UserError when a larger share of the rollouts is unscored."""
         share = float(self.rewards_PG.isnan().double().mean())
         if share > max_unscored_share:
+            ways = ", ".join(f"{way} {count}" for way, count in sorted(self.unscored.items()))
             raise UserError(
                 f"{share:.0%} of a step's rollouts could not be scored, more than max_unscored_share ="
-                f" {max_unscored_share:.0%}: a verifier or a reward term fails, see the warnings above"
+                f" {max_unscored_share:.0%}: a verifier or a reward term fails ({ways}),"
+                " see the warnings above"
             )
 
 
@@ -45,7 +49,18 @@ def assign_credit(groups: Sequence[RolloutGroup], advantage: str) -> Credit:
     lengths_PG = torch.tensor(
         [[len(r.completion.tokens) for r in group.rollouts] for group in groups], dtype=torch.float64
     )
-    return Credit(rewards_PG, ADVANTAGES[advantage](rewards_PG, lengths_PG))
+    return Credit(rewards_PG, ADVANTAGES[advantage](rewards_PG, lengths_PG), unscored_ways(groups))
+
+
+def unscored_ways(groups: Sequence[RolloutGroup]) -> Counter[str]:
+    """How many rollouts stayed unscored in which way: `{"short/hung": 3}`."""
+    found = (rollout.unscored for group in groups for rollout in group.rollouts)
+    return Counter(way_of(unscored) for unscored in found if unscored is not None)
+
+
+def way_of(unscored: Unscored) -> str:
+    """`"short/hung"`: the term and how it failed."""
+    return f"{unscored.term}/{unscored.failure}"
 
 
 def rollout_batch(groups: Sequence[RolloutGroup], advantages_PG: Tensor, temperature: float) -> Batch | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from r1kit import seeds
-from r1kit.learning.credit import Credit
+from r1kit.learning.credit import Credit, unscored_ways, way_of
 from r1kit.objectives.advantages import dead_groups
 from r1kit.rollouts.measures import Sample, measure
 from r1kit.text.tags import parse
@@ -22,9 +22,10 @@ def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: A
     """Means over all rollouts of a step; rewards and advantages over the scored ones.
 
     "reward", "reward/TERM" (raw), "accuracy", "accuracy/TASK" where there are several, "verdict/OUTCOME"
-    shares, "dead_groups" (share of groups whose rewards are all equal), "unscored" (count), "advantage/mean"
-    and "advantage/std"; and, counted as in an evaluation (`rollouts.measures`), "format_rate",
-    "response_tokens", "thinking_tokens", "truncation_rate", "repetition_rate" and "language_consistency".
+    shares, "dead_groups" (share of groups whose rewards are all equal), "unscored" (count) and
+    "unscored/TERM/FAILURE" of each way in which there are any, "advantage/mean" and "advantage/std"; and,
+    counted as in an evaluation (`rollouts.measures`), "format_rate", "response_tokens", "thinking_tokens",
+    "truncation_rate", "repetition_rate" and "language_consistency".
     """
     samples = [measure(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
     rollouts = [rollout for group in groups for rollout in group.rollouts]
@@ -43,6 +44,7 @@ def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: A
         **{f"verdict/{outcome}": outcomes.count(outcome) / len(outcomes) for outcome in Outcome},
         "dead_groups": _mean(dead_groups(credit.rewards_PG).numpy()),
         "unscored": float((~scored).sum()),
+        **{f"unscored/{way}": float(count) for way, count in sorted(unscored_ways(groups).items())},
         "advantage/mean": _mean(advantages[scored]),
         "advantage/std": float(np.std(advantages[scored])) if scored.any() else float("nan"),
     }
@@ -59,29 +61,37 @@ def _accuracy_by_task(groups: Sequence[RolloutGroup]) -> dict[str, float]:
 def rollout_rows(
     groups: Sequence[RolloutGroup], credit: Credit, tokenizer: Any, share: float, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """A seeded share of the rollouts as rows for people.
+    """The rollouts of a seeded share of the groups as rows for people.
 
-    Each row has what `r1kit score` reads (the completion, the task, the reference under its own keys), the
-    parts of the response, verdict, raw reward terms, and `successful` for a correct answer.
+    Groups are logged whole, so that `r1kit reward-lab` can tell what other rewards would have taught. Each
+    row has what `r1kit score` reads (the completion, the task, the reference under its own keys), the parts
+    of the response (its answer as `extracted`: `answer` is the gold one of mathematics), verdict, raw reward
+    terms or why it is unscored, and `successful` for a correct answer. `group` is the problem's place in the
+    step, `of` the group's size.
     """
     for p, group in enumerate(groups):
+        if seeds.fraction(seed, "logged", p) >= share:
+            continue
         for g, rollout in enumerate(group.rollouts):
-            if seeds.fraction(seed, "logged", p, g) >= share:
-                continue
             completion, verdict, reward = rollout.completion, rollout.verdict, rollout.reward
             parsed = parse(completion.text)
             yield {
                 **group.problem.reference,
                 "problem": group.problem.id,
                 "task": group.problem.task,
+                "language": group.problem.language,
+                "tags": list(group.problem.tags),
+                "group": p,
+                "of": len(group.rollouts),
                 "prompt": tokenizer.decode(list(group.prompt.tokens), skip_special_tokens=False),
                 "completion": completion.text,
                 "thinking": parsed.thinking,
-                "answer": parsed.answer,
+                "extracted": parsed.answer,
                 "verdict": verdict.outcome.value,
                 "detail": verdict.detail,
                 "terms": None if reward is None else dict(reward.terms),
                 "reward": None if reward is None else reward.total,
+                "unscored": None if rollout.unscored is None else way_of(rollout.unscored),
                 "advantage": float(credit.advantages_PG[p, g]),
                 "successful": verdict.correct,
                 "tokens": len(completion.tokens),

@@ -113,7 +113,7 @@ class RLSettings(Settings):
     keep_checkpoints: int = Field(default=2, ge=1)
     """Newest checkpoints kept."""
     log_rollouts_share: float = Field(default=0.05, ge=0, le=1)
-    """Seeded share of rollouts written to rollouts.jsonl."""
+    """Seeded share of the groups that are written to rollouts.jsonl, each with all its rollouts."""
     max_unscored_share: float = Field(default=0.2, ge=0, le=1)
     """The run stops when more than this share of a step's rollouts could not be scored."""
     max_skipped_updates: int = Field(default=10, ge=0)

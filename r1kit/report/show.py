@@ -128,7 +128,7 @@ def rollout_block(stage: str, rows: Sequence[Row]) -> list[RenderableType]:
     right = [row for row in rows if row.get("verdict") == "correct"]
     chosen = (right or list(rows))[-1]
     head = f"\n{stage}: {len(rows)} rollouts logged, {len(right)} correct; the last one:"
-    fields = ("prompt", "thinking", "answer", "verdict", "reward", "advantage")
+    fields = ("prompt", "thinking", "extracted", "answer", "verdict", "reward", "advantage")
     lines = [f"{name}: {shorten(str(chosen[name]))}" for name in fields if chosen.get(name) is not None]
     return [_text(head, "bold"), *(_text(line) for line in lines)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -12,12 +13,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from r1kit.errors import RecipeError
-from r1kit.rewards.registry import RewardInput, Scorer, find
+from r1kit.rewards.boundary import number, several, single
+from r1kit.rewards.files import GivenParameters, check_parameters, file_entry
+from r1kit.rewards.registry import RewardEntry, RewardInput, Scorer, find
 from r1kit.settings import Settings
 from r1kit.tasks.protocol import Task
 from r1kit.tasks.registry import settings_from
 from r1kit.text.tags import ANSWER_CLOSE, ANSWER_OPEN, ParsedResponse, final_part, parse
-from r1kit.types import Completion, Outcome, Problem, Reward, Verdict
+from r1kit.types import Completion, Failure, Outcome, Problem, Reward, Unscored, Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +30,10 @@ class TermSpec(Settings):
 
     name: str
     """Registered name; `r1kit rewards` lists them."""
+    file: str | None = None
+    """The reward file that defines the name; without it, a built-in term."""
+    seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
+    """Of a term from a file: processor time for one sample, or for a batch that is scored as a whole."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """Factor of the term in the total."""
     params: dict[str, Any] = Field(default={})
@@ -52,8 +59,8 @@ class TermSpec(Settings):
 class Rubric:
     """A weighted sum of registered terms: `Rubric([TermSpec(name="accuracy")])`.
 
-    Terms that a model gives need a scorer by their name. Raises UnknownNameError or RecipeError for an
-    unknown term or parameter, a wrong value, or a missing scorer.
+    Terms that a model or a reward file gives need a scorer by their name. Raises UnknownNameError or
+    RecipeError for an unknown term or parameter, a wrong value, or a missing scorer.
     """
 
     def __init__(self, specs: Sequence[TermSpec], scorers: Mapping[str, Scorer] | None = None) -> None:
@@ -66,54 +73,68 @@ class Rubric:
         return [f"reward/{term.entry.name}" for term in self._terms if term.entry.by_model]
 
     def score(self, samples: Sequence[RewardInput], steps_left: int | None = None) -> list[Reward | None]:
-        """The reward of each sample, or None when it cannot be scored.
+        """As `outcomes`, with None for a sample that cannot be scored."""
+        found = self.outcomes(samples, steps_left)
+        return [None if isinstance(outcome, Unscored) else outcome for outcome in found]
 
-        Unscored, which is not zero: the verifier failed (ERROR), a term raised or gave no finite number, or
-        the sum overflows. `Reward.terms` holds the raw values of the terms that concern the sample.
+    def outcomes(
+        self, samples: Sequence[RewardInput], steps_left: int | None = None
+    ) -> list[Reward | Unscored]:
+        """The reward of each sample, or why it has none.
+
+        Unscored, which is not zero: the verifier failed (ERROR), a term failed in one of the ways that
+        `Failure` lists, or the sum overflows. `Reward.terms` holds the raw values of the terms that concern
+        the sample.
 
         Args:
             samples: of one step, for terms that are normalised over it.
             steps_left: of the run, this one included; None when there is no run.
         """
         columns = [term.values(samples, steps_left) for term in self._terms]
-        return [self._reward(sample, index, columns) for index, sample in enumerate(samples)]
+        found = [self._reward(sample, index, columns) for index, sample in enumerate(samples)]
+        _warn([outcome for outcome in found if isinstance(outcome, Unscored)], len(samples))
+        return found
 
-    def _reward(self, sample: RewardInput, index: int, columns: Sequence[_Column]) -> Reward | None:
+    def _reward(self, sample: RewardInput, index: int, columns: Sequence[_Column]) -> Reward | Unscored:
         if sample.verdict.outcome is Outcome.ERROR:
-            return None
+            return Unscored("verifier", Failure.VERIFIER, sample.verdict.detail)
         raw: dict[str, float] = {}
         total = 0.0
         for spec, column in zip(self.specs, columns, strict=True):
             if not column.concerned[index]:
                 continue
             value, counted = column.raw[index], column.counted[index]
-            if value is None or counted is None:
-                return None
+            if isinstance(value, Unscored):
+                return value
+            assert value is not None
+            assert counted is not None
             raw[spec.name] = value
             total += spec.weight * counted
         if not math.isfinite(total):
-            _log.warning("the total of the rewards is %s on %s", total, sample.problem.id)
-            return None
+            return Unscored("total", Failure.NOT_FINITE, str(total))
         return Reward(total, raw)
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One term's values of all samples; None where it could not be scored or does not concern the sample."""
+    """One term's values of all samples; None where it does not concern the sample."""
 
     concerned: Sequence[bool]
-    raw: Sequence[float | None]
-    counted: Sequence[float | None]  # as it enters the total, before its weight
+    raw: Sequence[float | Unscored | None]
+    counted: Sequence[float | None]  # as it enters the total, before its weight; None without a raw number
 
 
 class _Term:
-    """A registered term with its settings and, if a model gives it, its scorer."""
+    """A registered term with its settings and, if a model or a file gives it, its scorer."""
 
     def __init__(self, spec: TermSpec, scorer: Scorer | None) -> None:
-        self.spec, self.entry, self.scorer = spec, find(spec.name), scorer
+        self.spec, self.entry, self.scorer = spec, entry_of(spec), scorer
         self.parameters = term_parameters(spec)
-        if self.entry.by_model and scorer is None:
-            raise RecipeError(f"reward {spec.name!r}: a model gives it; name one under its params")
+        if self.entry.function is None and scorer is None:
+            given = (
+                "a model gives it; name one under its params" if self.entry.by_model else "it has no scorer"
+            )
+            raise RecipeError(f"reward {spec.name!r}: {given}")
 
     def values(self, samples: Sequence[RewardInput], steps_left: int | None) -> _Column:
         """The term's values; a sample whose verifier failed is not looked at."""
@@ -123,30 +144,41 @@ class _Term:
             for index, sample in enumerate(samples)
             if concerned[index] and sample.verdict.outcome is not Outcome.ERROR
         ]
-        raw: list[float | None] = [None] * len(samples)
-        for index, value in zip(wanted, self._raw([samples[index] for index in wanted]), strict=True):
+        raw: list[float | Unscored | None] = [None] * len(samples)
+        values = self._raw([samples[index] for index in wanted]) if wanted else []
+        for index, value in zip(wanted, values, strict=True):
             raw[index] = value
-        return _Column(concerned, raw, _standardised(raw) if self.spec.normalise == "batch" else raw)
+        counted = [value if isinstance(value, float) else None for value in raw]
+        return _Column(concerned, raw, _standardised(counted) if self.spec.normalise == "batch" else counted)
 
-    def _raw(self, samples: Sequence[RewardInput]) -> list[float | None]:
+    def _raw(self, samples: Sequence[RewardInput]) -> Sequence[float | Unscored]:
+        name, function = self.entry.name, self.entry.function
         if self.scorer is not None:
-            return self.scorer.scores(samples) if samples else []
-        return [self._single(sample) for sample in samples]
+            return [self._given(value) for value in self.scorer.scores(samples)]
+        assert function is not None
+        if self.entry.batch:
+            return several(name, function, samples, self.parameters)
+        return [single(name, function, sample, self.parameters) for sample in samples]
 
-    def _single(self, sample: RewardInput) -> float | None:
-        assert self.entry.function is not None
-        name, problem = self.entry.name, sample.problem.id
-        try:
-            value = self.entry.function(sample, self.parameters)
-        except (
-            Exception
-        ) as error:  # a term may be the user's own; its failure is data, not the end of the run
-            _log.warning("reward %s failed on %s: %s: %s", name, problem, type(error).__name__, error)
-            return None
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            _log.warning("reward %s gave %.60r on %s", name, value, problem)
-            return None
-        return float(value)
+    def _given(self, value: float | Unscored | None) -> float | Unscored:
+        if value is None:
+            return Unscored(self.entry.name, Failure.NO_SCORE)
+        return value if isinstance(value, Unscored) else number(self.entry.name, value)
+
+
+def _warn(failed: Sequence[Unscored], samples: int) -> None:
+    """One line for each way in which samples stayed unscored."""
+    first = {(outcome.term, outcome.failure): outcome for outcome in reversed(failed)}
+    counts = Counter((outcome.term, outcome.failure) for outcome in failed)
+    for (term, failure), count in counts.items():
+        detail = first[term, failure].detail
+        more = f": {detail}" if detail else ""
+        _log.warning("%s %s on %d of %d samples, unscored%s", term, failure, count, samples, more)
+
+
+def entry_of(spec: TermSpec) -> RewardEntry:
+    """The registered term of a spec. Raises UnknownNameError, or RecipeError for a file that is no good."""
+    return find(spec.name) if spec.file is None else file_entry(spec.file, spec.name)
 
 
 def check_terms(specs: Sequence[TermSpec]) -> None:
@@ -161,8 +193,12 @@ def check_terms(specs: Sequence[TermSpec]) -> None:
 
 
 def term_parameters(spec: TermSpec) -> Settings:
-    """A term's parameters, checked. Raises UnknownNameError or RecipeError."""
-    return settings_from(find(spec.name).parameters, spec.params, f"reward {spec.name!r}")
+    """A term's parameters, checked; a file's by the file itself. Raises UnknownNameError, RecipeError."""
+    entry = entry_of(spec)
+    if spec.file is not None:
+        check_parameters(spec.file, spec.name, spec.params)
+        return GivenParameters(**spec.params)
+    return settings_from(entry.parameters, spec.params, f"reward {spec.name!r}")
 
 
 def _standardised(values: Sequence[float | None]) -> list[float | None]:

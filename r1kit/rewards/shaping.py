@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from r1kit.rewards import published
 from r1kit.rewards.registry import NoParameters, RewardInput, reward
+from r1kit.rewards.settings import Count, Finite, PublishedParameters
 from r1kit.settings import Settings
 from r1kit.text.language import language_share
 from r1kit.text.repetition import repetition_rate
@@ -22,12 +24,9 @@ _STEP = re.compile(
     re.MULTILINE,
 )
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 
-
-class ReasoningStepsParameters(Settings):
-    """Of `reasoning_steps`."""
+class ReasoningStepsParameters(PublishedParameters):
+    """Of `reasoning_steps`; as published, "First,First,First," is three steps."""
 
     enough: Count = 3
     """Different step marks that earn the whole reward."""
@@ -40,9 +39,12 @@ class ReasoningStepsParameters(Settings):
     formula="min(1, different step marks / 3): Step N: | N. | list items | First, Second, Next, Finally,",
     source=_WALKTHROUGH,
     parameters=ReasoningStepsParameters,
+    about="thinking",
 )
 def reasoning_steps(sample: RewardInput, parameters: ReasoningStepsParameters) -> float:
     """A mark counts once however often it is repeated: "First,First,First," is one step."""
+    if parameters.published:
+        return min(1.0, published.step_marks(sample.completion.text) / parameters.enough)
     marks = set()
     for match in _STEP.finditer(sample.completion.text):
         mark = match["numbered"] or match["word"] or (match["item"] or "").strip()
@@ -51,8 +53,11 @@ def reasoning_steps(sample: RewardInput, parameters: ReasoningStepsParameters) -
     return min(1.0, len(marks) / parameters.enough)
 
 
-class CosineParameters(Settings):
-    """Of `cosine`: the reward at length 0 and at `max_length`, for right and wrong answers."""
+class CosineParameters(PublishedParameters):
+    """Of `cosine`: the reward at length 0 and at `max_length`, for right and wrong answers.
+
+    As published, it goes up and down again beyond `max_length`: 1,500 characters pay more than 1,000.
+    """
 
     max_length: Count = 1000
     """Length from which on the reward stays the same."""
@@ -75,6 +80,8 @@ class CosineParameters(Settings):
     formula="at_max + (at_zero - at_max)/2 * (1 + cos(pi * min(length, max_length)/max_length))",
     source=_WALKTHROUGH,
     parameters=CosineParameters,
+    counts_tokens=lambda parameters: parameters.unit == "tokens",
+    about="answer",
 )
 def cosine(sample: RewardInput, parameters: CosineParameters) -> float:
     """Prefers short correct answers and long wrong ones; flat beyond `max_length`."""
@@ -84,7 +91,8 @@ def cosine(sample: RewardInput, parameters: CosineParameters) -> float:
         at_zero, at_max = parameters.correct_at_zero, parameters.correct_at_max
     else:
         at_zero, at_max = parameters.wrong_at_zero, parameters.wrong_at_max
-    position = min(length, parameters.max_length) / parameters.max_length
+    counted = length if parameters.published else min(length, parameters.max_length)
+    position = counted / parameters.max_length
     return at_max + 0.5 * (at_zero - at_max) * (1.0 + math.cos(math.pi * position))
 
 
@@ -104,6 +112,7 @@ class RepetitionParameters(Settings):
     formula="penalty * (1 - distinct n-grams / n-grams) over lower-cased words",
     source=_WALKTHROUGH,
     parameters=RepetitionParameters,
+    about="thinking",
 )
 def repetition_penalty(sample: RewardInput, parameters: RepetitionParameters) -> float:
     """0.0 for a text without repetition or shorter than n words."""
@@ -112,8 +121,8 @@ def repetition_penalty(sample: RewardInput, parameters: RepetitionParameters) ->
     )  # no negative zero
 
 
-class ThoughtLengthParameters(Settings):
-    """Of `thought_length`."""
+class ThoughtLengthParameters(PublishedParameters):
+    """Of `thought_length`; as published, it sees thinking on one line alone."""
 
     longer_than: Annotated[int, Field(ge=0)] = 1000
     """Characters that the thinking must exceed."""
@@ -126,10 +135,14 @@ class ThoughtLengthParameters(Settings):
     formula="1 if the thinking is longer than 1000 characters (withdrawn by its authors)",
     source=_DATAWHALE,
     parameters=ThoughtLengthParameters,
+    about="thinking",
 )
 def thought_length(sample: RewardInput, parameters: ThoughtLengthParameters) -> float:
     """1.0 for long thinking, over any number of lines. Easily hacked: kept for the replica."""
-    return 1.0 if len(sample.parsed.thinking or "") > parameters.longer_than else 0.0
+    thinking = sample.parsed.thinking or ""
+    if parameters.published:
+        thinking = published.thinking_on_one_line(sample.completion.text)
+    return 1.0 if len(thinking) > parameters.longer_than else 0.0
 
 
 @reward(
@@ -139,6 +152,7 @@ def thought_length(sample: RewardInput, parameters: ThoughtLengthParameters) -> 
     formula="words of the question's language in the thinking / all words in it",
     source="DeepSeek-R1, section 2.3.2",
     parameters=NoParameters,
+    about="language",
 )
 def language_consistency(sample: RewardInput, parameters: NoParameters) -> float:
     """0.0 without a word of thinking: otherwise leaving it empty would pay in full.
@@ -154,10 +168,16 @@ def language_consistency(sample: RewardInput, parameters: NoParameters) -> float
     high=1.0,
     formula="1 if the response is <think>text</think>, one line break, <answer>expression</answer>",
     source=_DATAWHALE,
-    parameters=NoParameters,
+    parameters=PublishedParameters,
+    about="form",
 )
-def countdown_format(sample: RewardInput, parameters: NoParameters) -> float:
-    """As `format`, with exactly one line break between the two blocks and nothing around them."""
+def countdown_format(sample: RewardInput, parameters: PublishedParameters) -> float:
+    """As `format`, with exactly one line break between the two blocks and nothing around them.
+
+    As published, either block may be empty, and the answer may be anything, further tags included.
+    """
+    if parameters.published:
+        return 1.0 if published.has_countdown_format(sample.completion.text) else 0.0
     has_form = sample.verdict.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
     text = sample.completion.text
     exact = text == text.strip() and "</think>\n<answer>" in text
@@ -170,10 +190,17 @@ def countdown_format(sample: RewardInput, parameters: NoParameters) -> float:
     high=1.0,
     formula="1 if the answer is an expression, without '=', that makes the target from each number once",
     source=_DATAWHALE,
-    parameters=NoParameters,
+    parameters=PublishedParameters,
+    about="answer",
 )
-def countdown_equation(sample: RewardInput, parameters: NoParameters) -> float:
-    """Computed in exact fractions instead of the published tolerance of 1e-5."""
+def countdown_equation(sample: RewardInput, parameters: PublishedParameters) -> float:
+    """Computed in exact fractions instead of the published tolerance of 1e-5.
+
+    As published, the first answer of one line counts, also one in the thinking; a power still earns nothing.
+    """
+    if parameters.published:
+        nums, target = sample.problem.reference["nums"], sample.problem.reference["target"]
+        return 1.0 if published.solves_countdown(sample.completion.text, nums, target) else 0.0
     return 1.0 if sample.verdict.correct and "=" not in (sample.parsed.answer or "") else 0.0
 
 
@@ -199,7 +226,7 @@ class OverlongParameters(Settings):
     formula="0 up to max_length - buffer tokens, falling linearly to -1 at max_length",
     source="DAPO (arXiv 2503.14476), equation 13",
     parameters=OverlongParameters,
-    counts_tokens=True,
+    counts_tokens=lambda parameters: True,
 )
 def overlong(sample: RewardInput, parameters: OverlongParameters) -> float:
     """Soft length limit, on the sampled tokens (a prefill is not sampled)."""

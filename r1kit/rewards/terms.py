@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from r1kit.rewards.registry import NoParameters, RewardInput, reward
+from r1kit.rewards.published import has_format
+from r1kit.rewards.registry import RewardInput, reward
+from r1kit.rewards.settings import PublishedParameters
 from r1kit.settings import Settings
 from r1kit.types import Outcome
 
@@ -21,6 +23,7 @@ class AccuracyParameters(Settings):
     formula="1 if the task's verifier finds the answer correct, else 0",
     source="DeepSeek-R1, section 2.2.2",
     parameters=AccuracyParameters,
+    about="answer",
 )
 def accuracy(sample: RewardInput, parameters: AccuracyParameters) -> float:
     """1.0 for a CORRECT verdict."""
@@ -34,13 +37,17 @@ def accuracy(sample: RewardInput, parameters: AccuracyParameters) -> float:
     high=1.0,
     formula="1 if the response is <think>text</think> <answer>text</answer>, the answer of the task's form",
     source="DeepSeek-R1, section 2.2.2",
-    parameters=NoParameters,
+    parameters=PublishedParameters,
+    about="form",
 )
-def format_(sample: RewardInput, parameters: NoParameters) -> float:
+def format_(sample: RewardInput, parameters: PublishedParameters) -> float:
     """1.0 for the strict tags around an answer of the task's own form.
 
     The second condition is ours: a format reward that pays for any text between the tags teaches the policy
-    to put anything there.
+    to put anything there. As published (by the from-scratch walk-through), the tags may be empty,
+    repeated, and have lines of text after them.
     """
+    if parameters.published:
+        return 1.0 if has_format(sample.completion.text) else 0.0
     has_form = sample.verdict.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
     return 1.0 if sample.parsed.well_formed and has_form else 0.0

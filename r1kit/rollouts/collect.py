@@ -14,7 +14,7 @@ from r1kit.rewards.rubric import Rubric, grade
 from r1kit.rollouts.protocol import Sampler, SamplingParams
 from r1kit.tasks.protocol import Task
 from r1kit.text.templates import render
-from r1kit.types import Problem, Rollout, RolloutGroup
+from r1kit.types import Problem, Reward, Rollout, RolloutGroup, Unscored
 
 
 def collect(
@@ -34,7 +34,7 @@ def collect(
     A group's random numbers follow from `seed`, the problem's task and id, and how often the problem came
     before in this call; the order of the problems does not matter. A verifier that raises gives that sample
     the outcome ERROR (in `rewards.rubric.grade`, the only place that catches it). `reward` is None without a
-    rubric, or when the sample cannot be scored.
+    rubric, or when the sample cannot be scored; then `unscored` says why.
 
     Args:
         tasks: by name; every problem's task must be there, else UnknownNameError.
@@ -52,12 +52,18 @@ def collect(
         for problem, completions in zip(problems, drawn, strict=True)
         for completion in completions
     ]
-    scored = iter([None] * len(samples) if rubric is None else rubric.score(samples, steps_left))
-    rollouts = (Rollout(s.completion, s.verdict, reward) for s, reward in zip(samples, scored, strict=True))
+    scored = [None] * len(samples) if rubric is None else rubric.outcomes(samples, steps_left)
+    rollouts = (_rollout(sample, outcome) for sample, outcome in zip(samples, scored, strict=True))
     return [
         RolloutGroup(problem, prompt, tuple(islice(rollouts, len(completions))))
         for problem, prompt, completions in zip(problems, prompts, drawn, strict=True)
     ]
+
+
+def _rollout(sample: RewardInput, outcome: Reward | Unscored | None) -> Rollout:
+    if isinstance(outcome, Unscored):
+        return Rollout(sample.completion, sample.verdict, None, outcome)
+    return Rollout(sample.completion, sample.verdict, outcome)
 
 
 def _group_seeds(problems: Sequence[Problem], seed: int) -> list[int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from r1kit.rewards.file_scorers import file_scorers
 from r1kit.rewards.learned import TEACHER, LearnedParameters, TeacherParameters
 from r1kit.rewards.registry import Scorer
 from r1kit.rewards.rubric import Rubric, TermSpec, check_terms, term_parameters
-from r1kit.stages.protocol import Need, StageContext
+from r1kit.stages.protocol import ModelSource, Need, StageContext
 from r1kit.stages.settings import RewardTerm
 
 Rewards = Mapping[str, float | RewardTerm]
@@ -45,29 +47,48 @@ def teacher_weight(rewards: Rewards) -> float | None:
 def make_rubric(rewards: Rewards, context: StageContext) -> Rubric:
     """The rubric of whole responses with its reward models loaded. Raises UserError."""
     specs = [spec for spec in term_specs(rewards) if spec.name != TEACHER]
-    scorers = {
-        spec.name: _scorer(spec, parameters, context)
+    scorers: dict[str, Scorer] = {
+        spec.name: model_scorer(
+            spec.name,
+            parameters,
+            context.inputs.get(_role(spec)),
+            context.device,
+            context.folder / f"judged-{spec.name}.jsonl",
+        )
         for spec in specs
         if isinstance(parameters := term_parameters(spec), LearnedParameters)
     }
-    return Rubric(specs, scorers)
+    return Rubric(specs, scorers | file_scorers(specs, context.folder / "rewards"))
 
 
-def _scorer(spec: TermSpec, parameters: LearnedParameters, context: StageContext) -> Scorer:
-    from r1kit.rewards.judge import JudgeSettings
+def model_scorer(
+    name: str,
+    parameters: LearnedParameters,
+    source: ModelSource | None,
+    device: str,
+    memory: Path | None = None,
+) -> Scorer:
+    """The scorer of helpfulness or harmlessness. Raises UserError.
+
+    Args:
+        name: of the term.
+        parameters: its parameters.
+        source: the reward model, unless the parameters name a judge.
+        device: where a reward model computes.
+        memory: file that keeps a judge's grades.
+    """
+    from r1kit.rewards.judge import JudgeSettings, Quality
     from r1kit.rewards.model_terms import JudgeScorer, RewardModelScorer
 
-    helpful = spec.name == "helpfulness"
+    helpful = name == "helpfulness"
     if parameters.judge is not None:
-        settings = JudgeSettings(
-            endpoint=parameters.judge, quality="helpfulness" if helpful else "harmlessness"
-        )
-        return JudgeScorer(settings, context.folder / f"judged-{spec.name}.jsonl")
-    source = context.inputs[_role(spec)]
+        quality: Quality = "helpfulness" if helpful else "harmlessness"
+        return JudgeScorer(JudgeSettings(endpoint=parameters.judge, quality=quality), memory)
+    assert source is not None
     return RewardModelScorer(
         source.place,
         "summary" if helpful else "response",
-        context.device,
+        device,
         squash=parameters.squash,
         revision=source.revision,
         trust_remote_code=source.trust_remote_code,

@@ -43,6 +43,10 @@ class EvaluationSettings(Settings):
 class RewardTerm(Settings):
     """One term of a rubric with its parameters: `{weight: 0.5, params: {max_length: 1000}}`."""
 
+    file: str | None = None
+    """A Python file of your own that defines the term (docs/rewards.md); without it, a built-in one."""
+    seconds: float = Field(default=10.0, gt=0, le=3600)
+    """Of a term from a file: processor time for one sample, or for a batch that is scored as a whole."""
     weight: float = 1.0
     """Factor of the raw term in the total."""
     params: dict[str, Any] = Field(default_factory=dict)
@@ -73,7 +77,7 @@ class RLStageSettings(RLSettings):
     """Names from the recipe's `tasks`, their training problems shuffled together; or name -> share of each
     step's questions."""
     rewards: dict[str, float | RewardTerm] = Field(min_length=1)
-    """Reward name -> weight, or -> {weight, params, tasks, tags, last_steps, normalise}."""
+    """Reward name -> weight, or -> {weight, params, file, seconds, tasks, tags, last_steps, normalise}."""
 
 
 class DataPart(Settings):

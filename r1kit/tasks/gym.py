@@ -16,9 +16,10 @@ from r1kit.errors import DataError, UserError
 from r1kit.settings import Settings
 from r1kit.tasks.gym_answer import compare
 from r1kit.tasks.gym_generators import EXACT, check_generator
-from r1kit.tasks.gym_process import DiedError, GymProcess, TimedOutError
+from r1kit.tasks.gym_process import GymProcess
 from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.types import Message, Outcome, Problem, Split, Verdict
+from r1kit.verify.line_process import DiedError, TimedOutError
 
 NAME = "gym"
 MAX_SCORED = 4096

@@ -55,10 +55,12 @@ class StoredPuzzle:
 
 
 def read_row(row: Mapping[str, Any], where: str) -> StoredPuzzle:
-    """A row with `names`, `solution`, and perhaps `quiz`, `statements`, `knight_knave`; others are ignored.
+    """A row with `names`, `solution` and perhaps `quiz`, `statements`, `knight_knave`; others are ignored.
 
-    `statements` is checked against `solution` by the solver. Raises DataError that names the field.
+    `solution` alone will do as name -> "knight" or "knave". `statements` is checked against `solution` by the
+    solver. Raises DataError that names the field.
     """
+    row = _with_lists(row, where)
     names, solution = _names(row, where), _solution(row, where)
     if len(names) != len(solution):
         raise DataError(f"{where}: field 'solution' has {len(solution)} entries for {len(names)} names")
@@ -77,6 +79,25 @@ def read_row(row: Mapping[str, Any], where: str) -> StoredPuzzle:
             else f"{where}: field 'solution' is {list(solution)}, but 'statements' gives {list(solutions[0])}"
         )
     return StoredPuzzle(quiz, names, solution, canonical_key(puzzle))
+
+
+def _with_lists(row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """A row whose `solution` says who is what, `{"Zoey": "knave"}`, in the data sets' own form."""
+    told = row.get("solution")
+    if not isinstance(told, Mapping):
+        return row
+    kinds = {"knight": True, "knave": False}
+    if not told or not all(isinstance(kind, str) and kind in kinds for kind in told.values()):
+        raise DataError(
+            f"{where}: field 'solution' must call each person 'knight' or 'knave', found {repr(told)[:60]}"
+        )
+    names = row.get("names", list(told))
+    known = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not known or sorted(names) != sorted(told):
+        raise DataError(
+            f"{where}: field 'names' must name the people of 'solution', found {repr(names)[:60]}"
+        )
+    return {**row, "names": list(names), "solution": [kinds[told[name]] for name in names]}
 
 
 def _field(row: Mapping[str, Any], field: str, where: str) -> Any:
@@ -105,7 +126,7 @@ def _solution(row: Mapping[str, Any], where: str) -> Kinds:
     solution = _field(row, "solution", where)
     if not isinstance(solution, list | tuple) or not all(type(kind) is bool for kind in solution):
         raise DataError(
-            f"{where}: field 'solution' must be a list of true (knight) and false (knave), "
+            f"{where}: field 'solution' must be a list of true (knight) and false (knave), or name -> kind, "
             f"found {repr(solution)[:60]}"
         )
     return tuple(solution)

@@ -1,0 +1,159 @@
+"""The process that imports one reward file: JSON lines in, JSON lines out. `files` starts it.
+
+It imports the file once and scores each request in a fork, so that nothing that a term keeps between calls
+outlives a step (a resumed run must score as the uninterrupted one did), and that a term which never returns
+is ended by its own alarm without importing the file again. `random` is seeded in every fork.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import math
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from r1kit.errors import UserError
+from r1kit.rewards.boundary import several, single
+from r1kit.rewards.registry import REWARDS, RewardEntry, describe
+from r1kit.rewards.samples import from_data
+from r1kit.tasks.registry import settings_from
+from r1kit.types import Unscored
+
+WALL = 3.0  # seconds on the clock for each allowed second of the processor
+
+Reply = Callable[[Mapping[str, Any]], None]
+
+
+def main() -> None:
+    """Import the file that the argument names, then answer requests until the input ends."""
+    requests, reply = _requests(), _replies()
+    sys.dont_write_bytecode = True
+    file = Path(sys.argv[1])
+    entries = _terms(file, reply)
+    if entries is None:
+        return
+    for line in requests:
+        request = json.loads(line)
+        entry = entries[request["term"]]
+        try:
+            parameters = settings_from(entry.parameters, request["params"], f"reward {entry.name!r}")
+        except UserError as error:
+            reply({"fault": str(error)})
+            continue
+        if "samples" in request:
+            reply({"end": _in_fork(functools.partial(_score, entry, parameters, request, reply))})
+        else:
+            reply({"good": True})
+
+
+def _terms(file: Path, reply: Reply) -> dict[str, RewardEntry] | None:
+    """The terms that importing the file registers, told to the caller; None where something is wrong."""
+    built_in = set(REWARDS)
+    try:
+        spec = importlib.util.spec_from_file_location("reward_file", file)
+        if spec is None or spec.loader is None:
+            raise ImportError("not a Python file; its name must end in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["reward_file"] = module  # pydantic looks annotations up there
+        spec.loader.exec_module(module)
+        entries = {name: entry for name, entry in REWARDS.items() if name not in built_in}
+        told = [_described(entry) for entry in entries.values()]
+    except BaseException as error:  # whatever the file does while it is imported
+        reply({"fault": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]})
+        return None
+    reply({"terms": told})
+    return entries
+
+
+def _described(entry: RewardEntry) -> dict[str, Any]:
+    """JSON of one entry."""
+    if not isinstance(entry.formula, str) or not isinstance(entry.source, str):
+        raise ValueError(f"reward {entry.name!r}: formula and source must be text")
+    for bound in (entry.low, entry.high):
+        if not isinstance(bound, int | float) or not math.isfinite(bound):
+            raise ValueError(f"reward {entry.name!r}: low and high must be finite numbers, found {bound!r}")
+    told = {**describe([entry])[0], "about": entry.about, "batch": entry.batch}
+    told["parameters"] = [{**found, "default": _plain(found["default"])} for found in told["parameters"]]
+    return told
+
+
+def _plain(default: object) -> Any:
+    """A default as JSON has it, or its text."""
+    return json.loads(json.dumps(default, default=str))
+
+
+def _score(entry: RewardEntry, parameters: object, request: Mapping[str, Any], reply: Reply) -> None:
+    """Score samples one by one, or as a batch; one reply each."""
+    assert entry.function is not None
+    random.seed(0)  # a fork draws anew from the system
+    samples = [from_data(data) for data in request["samples"]]
+    seconds = request["seconds"]
+    if entry.batch:
+        _allow(seconds)
+        for outcome in several(entry.name, entry.function, samples, parameters):
+            reply(_outcome(outcome))
+        return
+    for sample in samples:
+        _allow(seconds)
+        reply(_outcome(single(entry.name, entry.function, sample, parameters)))
+
+
+def _outcome(value: float | Unscored) -> dict[str, Any]:
+    if isinstance(value, Unscored):
+        return {"failure": value.failure.value, "detail": value.detail}
+    return {"value": value}
+
+
+def _in_fork(work: Callable[[], None]) -> str:
+    """Do the work in a child of this process, and say how that ended: "done", "hung" or "died"."""
+    child = os.fork()
+    if child:
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return "hung" if status in (-signal.SIGALRM, -signal.SIGXCPU) else "died" if status else "done"
+    try:
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _allow(seconds: float) -> None:
+    """From now on so much processor time, on the clock `WALL` times as much; then the process is killed."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds * WALL)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(time.process_time() + seconds)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
+    )
+
+
+def _requests() -> TextIO:
+    """The standard input, of which what the file reads gets nothing."""
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    return requests
+
+
+def _replies() -> Reply:
+    """Writes one line to the standard output, which what the file prints does not reach."""
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    def reply(message: Mapping[str, Any]) -> None:
+        print(json.dumps(message), file=output, flush=True)
+
+    return reply
+
+
+if __name__ == "__main__":
+    main()
