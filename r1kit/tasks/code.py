@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import xxhash
 
 from r1kit import seeds
-from r1kit.errors import DataError, RecipeError
+from r1kit.errors import DataError, RecipeError, SandboxError
 from r1kit.tasks import program_requests, sources
 from r1kit.tasks.code_rows import Tests, read_prompt, read_solution, read_tests
 from r1kit.tasks.code_settings import CodeSettings
@@ -18,15 +19,16 @@ from r1kit.tasks.program_requests import ENTRY, FAMILY, Program
 from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.tasks.shares import pick
 from r1kit.types import Message, Outcome, Problem, Split, Verdict
-from r1kit.verify.program_check import check_program
-from r1kit.verify.programs import SUPPORTED, Limits
+from r1kit.verify.program_check import Check, check_programs
+from r1kit.verify.program_run import Limits, Runner
+from r1kit.verify.sandbox.protection import find_protection
 
 NAME = "code"
 _PATIENCE = 10_000  # draws in a row that bring no new request before the settings count as exhausted
 
 
 class Code:
-    """The task. `Code(CodeSettings(steps=(1,), run_unsandboxed=True)).problems("test")`.
+    """The task. `Code(CodeSettings(steps=(1,))).problems("test")`.
 
     Generated requests have the words, and the splits, of the micro world's pages; see `program_requests`.
     """
@@ -37,23 +39,61 @@ class Code:
 
     def __init__(self, settings: CodeSettings) -> None:
         self.settings = settings
+        self._reference_seconds: dict[str, float] = {}  # problem's id -> processor time of its own solution
 
     def problems(self, split: Split) -> Sequence[Problem]:
         """The problems of a split, later copies of one left out.
 
-        Raises RecipeError when running programs was not asked for, or the settings have too few problems;
+        Raises SandboxError where programs may not run, RecipeError when the settings have too few problems,
         DataError for a bad row.
         """
-        self._require_consent()
+        self.protection()
         return self._splits[split]
 
+    def protection(self) -> Mapping[str, Any]:
+        """The sandbox in force, found once per process. Raises SandboxError where programs may not run."""
+        found = find_protection(self.settings.workers)
+        found.require(self.settings.allow_unsafe_programs)
+        return {**found.record(), "allow_unsafe_programs": self.settings.allow_unsafe_programs}
+
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        """CORRECT when the program passes every test; see `check_program`."""
-        if refusal := self._refusal():
-            return Verdict(Outcome.ERROR, None, 0.0, refusal)
+        """CORRECT when the program passes every test; see `check_programs`."""
+        (verdict,) = self.verify_many([(problem, answer)])
+        return verdict
+
+    def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+        """As `verify`, several programs at a time; ERROR where programs may not run."""
+        settings, found = self.settings, find_protection(self.settings.workers)
+        try:
+            run = found.require(settings.allow_unsafe_programs)
+        except SandboxError as error:
+            return [Verdict(Outcome.ERROR, None, 0.0, str(error))] * len(answers)
+        checks = [self._check(problem, answer) for problem, answer in answers]
+        verdicts = check_programs(checks, run, found.workers, settings.batch_seconds)
+        right = {p.id: p for (p, _), verdict in zip(answers, verdicts, strict=True) if verdict.correct}
+        self._measure(
+            [problem for name, problem in right.items() if name not in self._reference_seconds], run
+        )
+        return [
+            _with_reference(verdict, self._reference_seconds.get(problem.id))
+            for (problem, _), verdict in zip(answers, verdicts, strict=True)
+        ]
+
+    def _check(self, problem: Problem, answer: str) -> Check:
         settings, reference = self.settings, problem.reference
         limits = Limits(settings.seconds, 2.0 + 3.0 * settings.seconds, settings.memory_mb)
-        return check_program(answer, reference.get("entry"), reference["tests"], limits)
+        return Check(answer, reference.get("entry"), reference["tests"], limits)
+
+    def _measure(self, problems: Sequence[Problem], run: Runner) -> None:
+        """Note what the problems' own solutions take: the lesser of two runs, which was disturbed less."""
+        solved = [problem for problem in problems if isinstance(problem.reference.get("solution"), str)]
+        checks = [self._check(problem, self.gold(problem)) for problem in solved for _ in range(2)]
+        workers = find_protection(self.settings.workers).workers
+        verdicts = iter(check_programs(checks, run, workers, self.settings.batch_seconds))
+        for problem, *pair in zip(solved, verdicts, verdicts, strict=True):
+            if all(verdict.correct for verdict in pair):
+                times = [verdict.program.cpu_seconds for verdict in pair if verdict.program]
+                self._reference_seconds[problem.id] = min(times)
 
     def gold(self, problem: Problem) -> str:
         """A right program. Raises DataError for a loaded problem that came without one."""
@@ -64,7 +104,7 @@ class Code:
 
     def problem_from_reference(self, row: Mapping[str, Any], where: str = "row") -> Problem:
         """The problem of a row with `tests` (or `test_list`, or `input_output`), see `code_rows`."""
-        self._require_consent()
+        self.protection()
         return self._stored(str(row.get("prompt", "")), read_tests(row, where), read_solution(row))
 
     @property
@@ -72,22 +112,6 @@ class Code:
         """Rows left out under `skip_bad_rows`."""
         self._splits  # noqa: B018 - reading the data counts them
         return self._skipped
-
-    def _refusal(self) -> str:
-        """Why no program may be run, or ""."""
-        if not SUPPORTED:
-            return "task 'code' needs a POSIX system (Linux, macOS): it limits what a program may use"
-        if not self.settings.run_unsandboxed:
-            return (
-                "task 'code' runs programs that the model wrote, as your user and without a sandbox: they "
-                "can read your files, use the network and leave processes behind; set run_unsandboxed=true "
-                "(in a recipe's tasks, or with --set) to accept that"
-            )
-        return ""
-
-    def _require_consent(self) -> None:
-        if refusal := self._refusal():
-            raise RecipeError(refusal)
 
     @cached_property
     def _splits(self) -> dict[Split, list[Problem]]:
@@ -163,3 +187,9 @@ class Code:
         tags = ("function" if tests.entry else "script",)
         messages = (Message("user", text),)
         return Problem(f"{NAME}/{key}", NAME, messages, reference, self.settings.language, tags)
+
+
+def _with_reference(verdict: Verdict, seconds: float | None) -> Verdict:
+    if verdict.program is None or seconds is None:
+        return verdict
+    return replace(verdict, program=replace(verdict.program, reference_seconds=seconds))
