@@ -18,7 +18,7 @@ _ERRNO = 0x00050000
 
 # struct seccomp_data { int nr; u32 arch; u64 instruction_pointer; u64 args[6]; }, little-endian
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
-_LOAD, _EQUAL, _GREATER_OR_EQUAL, _RETURN = 0x20, 0x15, 0x35, 0x06
+_LOAD, _EQUAL, _GREATER_OR_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _X32 = 0x40000000  # the bit of x86_64's second, 32-bit set of calls
 
 THREAD_FLAGS = (0x3D0F00, 0x7D0F00)
@@ -31,6 +31,8 @@ leases, seals or notices."""
 IOCTL_COMMANDS = (0x5401, 0x5450, 0x5451)
 """TCGETS (`isatty`), FIONCLEX and FIOCLEX."""
 
+_FLAGS_ARGUMENT = {"open": 1, "openat": 2}
+_TMPFILE = 0x400000  # the bit of O_TMPFILE that is its own
 _OWN_PROCESS = 0xFFFFFFFF  # stands for the program's own process id until it is known
 
 
@@ -58,6 +60,13 @@ def build_filter(machine: str, files: bool) -> Filter:
         code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, ALLOW)]
     for nr in syscalls.absent(machine).values():
         code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
+    if files:
+        for nr in syscalls.silent(machine).values():
+            code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, _ERRNO | 0)]
+        for nr in syscalls.unsupported(machine).values():
+            code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)]
+        for name, nr in syscalls.opening(machine).items():
+            code += _when(nr, _without_flag(_FLAGS_ARGUMENT[name], _TMPFILE))
     code += _when(number["clone"], _argument_in(0, THREAD_FLAGS))
     code += _when(number["fcntl"], _argument_in(1, FCNTL_COMMANDS))
     code += _when(number["ioctl"], _argument_in(1, IOCTL_COMMANDS))
@@ -82,6 +91,12 @@ def _unless_equal(value: int, result: int) -> list[_Line]:
 def _when(number: int, check: Sequence[_Line]) -> list[_Line]:
     """Run `check`, which ends in a return, when the call is `number`."""
     return [(_EQUAL, 0, len(check), number), *check]
+
+
+def _without_flag(index: int, flag: int) -> list[_Line]:
+    """Allow unless an argument has this flag, which is then told to be unknown to the file system."""
+    refused = (_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)
+    return [*_load(_ARGUMENTS + 8 * index), (_ANY_BIT, 0, 1, flag), refused, (_RETURN, 0, 0, ALLOW)]
 
 
 def _argument_in(index: int, values: Sequence[int]) -> list[_Line]:

@@ -2,8 +2,9 @@
 
 The first column is the name, the second the number on x86_64, the third that on aarch64 (`-`: does not exist
 there). Sources: the kernel's `syscall_64.tbl` and `asm-generic/unistd.h`. Whatever is not listed fails with
-EPERM: sockets, processes, signals to others, tracing, mounts, keys, io_uring, bpf, memfd, shared memory, and
-the changes of files that Landlock does not govern (chmod, chown, times, attributes, truncate by path, links).
+EPERM: sockets, processes, signals to others, tracing, mounts, keys, io_uring, bpf, memfd, shared memory, the
+changes of files that Landlock does not govern (owner, attributes, truncate by path, links), and renaming, which
+can take a file's name away.
 """
 
 from __future__ import annotations
@@ -31,10 +32,17 @@ gettimeofday 96 169; time 201 -; exit 60 93; exit_group 231 94
 """
 
 _FILES = """
-open 2 -; openat 257 56; creat 85 -; getdents64 217 61; getdents 78 -; mkdir 83 -; mkdirat 258 34;
-rmdir 84 -; unlink 87 -; unlinkat 263 35; rename 82 -; renameat 264 38; renameat2 316 276; ftruncate 77 46;
-fsync 74 82; fdatasync 75 83
+creat 85 -; getdents64 217 61; getdents 78 -; mkdir 83 -; mkdirat 258 34; ftruncate 77 46; fsync 74 82;
+fdatasync 75 83
 """
+
+_OPENING = "open 2 -; openat 257 56"
+
+_SILENT = """
+unlink 87 -; unlinkat 263 35; rmdir 84 -; chmod 90 -; fchmod 91 52; fchmodat 268 53; utimensat 280 88
+"""
+
+_UNSUPPORTED = "listxattr 194 11; llistxattr 195 12; flistxattr 196 13"
 
 _CHECKED = "clone 56 220; fcntl 72 25; ioctl 16 29; prlimit64 302 261; tgkill 234 131"
 
@@ -58,6 +66,26 @@ def plain(machine: str) -> dict[str, int]:
 def files(machine: str) -> dict[str, int]:
     """Open and change files. Allowed only where Landlock says which."""
     return _table(_FILES, machine)
+
+
+def opening(machine: str) -> dict[str, int]:
+    """Allowed where `files` are, unless a file without a name is asked for."""
+    return _table(_OPENING, machine)
+
+
+def silent(machine: str) -> dict[str, int]:
+    """Answered with success, where `files` are allowed, and not done.
+
+    A file without a name that is still open, or mapped, takes room that nobody can count: a program could fill
+    the disk with such. What a program removes is removed when it has ended. Modes and times of files are not
+    Landlock's to guard; ordinary programs set them where they copy.
+    """
+    return _table(_SILENT, machine)
+
+
+def unsupported(machine: str) -> dict[str, int]:
+    """Answered with ENOTSUP, which whoever copies a file takes for an answer."""
+    return _table(_UNSUPPORTED, machine)
 
 
 def checked(machine: str) -> dict[str, int]:
