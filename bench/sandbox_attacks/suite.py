@@ -42,10 +42,10 @@ class Row:
         return asdict(self)
 
 
-def attack_rows(run: Runner, names: Sequence[str]) -> Iterator[Row]:
+def attack_rows(run: Runner, names: Sequence[str], secret: str) -> Iterator[Row]:
     """The attacks in the sandbox, and in a process with limits alone."""
     with ExitStack() as stack:
-        victims = Victims(stack)
+        victims = Victims(stack, secret)
         for name in names:
             kind, code = ATTACKS[name]
             found = _attack(victims, run, code)
@@ -71,7 +71,7 @@ def _attack(victims: Victims, run: Runner, code: str) -> str:
     return found
 
 
-def hack_rows(run: Runner, names: Sequence[str]) -> Iterator[Row]:
+def hack_rows(run: Runner, names: Sequence[str], secret: str) -> Iterator[Row]:
     """The hacks, and whether a grader that looks at the exit code of program and tests rewards them."""
     for name in names:
         code, entry = HACKS[name]
@@ -95,7 +95,7 @@ def _exit_code_rewards(code: str) -> bool:
     return done.returncode == 0
 
 
-def idiom_rows(run: Runner, names: Sequence[str]) -> Iterator[Row]:
+def idiom_rows(run: Runner, names: Sequence[str], secret: str) -> Iterator[Row]:
     """The ordinary programs."""
     for name in names:
         code, entry = IDIOMS[name]
@@ -105,7 +105,7 @@ def idiom_rows(run: Runner, names: Sequence[str]) -> Iterator[Row]:
         yield Row("ordinary", name, verdict.correct, found, "-")
 
 
-PARTS: dict[str, tuple[Sequence[str], Callable[[Runner, Sequence[str]], Iterator[Row]]]] = {
+PARTS: dict[str, tuple[Sequence[str], Callable[[Runner, Sequence[str], str], Iterator[Row]]]] = {
     "attacks": (list(ATTACKS), attack_rows),
     "hacks": (list(HACKS), hack_rows),
     "ordinary": (list(IDIOMS), idiom_rows),

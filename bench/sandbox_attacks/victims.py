@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -21,21 +20,19 @@ from typing import Any
 from r1kit.verify.program_run import ProgramRun
 
 MOST_DISK_MB = 200  # seen in use at any time; a program may have 64
-_SECRET_VARIABLE = "R1KIT_SUITE_TOKEN"
 
 
 class Victims:
-    """Files, processes and sockets that any user of the machine may reach: only the sandbox stands before them."""
+    """Files, processes and sockets that any user may reach: only the sandbox stands before them."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self.secret = f"secret-{secrets.token_hex(16)}"
+    def __init__(self, stack: ExitStack, secret: str) -> None:
+        self.secret = secret  # also in this process's environment and command line
         self.root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="suite-")))
         self._buffer = ctypes.create_string_buffer(self.secret.encode())
         self._make_files()
         self._descriptor = os.open(self.root / "secret", os.O_RDONLY)
         os.set_inheritable(self._descriptor, True)
         stack.callback(os.close, self._descriptor)
-        os.environ[_SECRET_VARIABLE] = self.secret
         self._servers = {
             "tcp": self._server(stack, socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
             "udp": self._server(stack, socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
@@ -188,14 +185,17 @@ def _strays() -> list[int]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if fields[0] in "ZX" or int(fields[1]) == os.getpid():
                 continue
-            if b"TMPDIR=" in (folder / "environ").read_bytes() and b"r1kit-" in (folder / "environ").read_bytes():
+            if (
+                b"TMPDIR=" in (folder / "environ").read_bytes()
+                and b"r1kit-" in (folder / "environ").read_bytes()
+            ):
                 found.append(number)
     return found
 
 
 @contextmanager
 def watched_disk() -> Iterator[list[float]]:
-    """Yields a list that holds, once the block ends, the most MB that came to be in use in the temporary folder."""
+    """Yields a list of one number: the most MB by which the temporary folder's use has grown so far."""
     peak, ended = [0.0], threading.Event()
     start = _used()
 

@@ -3,8 +3,8 @@
 The first column is the name, the second the number on x86_64, the third that on aarch64 (`-`: does not exist
 there). Sources: the kernel's `syscall_64.tbl` and `asm-generic/unistd.h`. Whatever is not listed fails with
 EPERM: sockets, processes, signals to others, tracing, mounts, keys, io_uring, bpf, memfd, shared memory, the
-changes of files that Landlock does not govern (owner, attributes, truncate by path, links), and renaming, which
-can take a file's name away.
+changes of files that Landlock does not govern (owner, attributes, truncate by path, links), and renaming,
+which can take a file's name away.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def opening(machine: str) -> dict[str, int]:
 def silent(machine: str) -> dict[str, int]:
     """Answered with success, where `files` are allowed, and not done.
 
-    A file without a name that is still open, or mapped, takes room that nobody can count: a program could fill
-    the disk with such. What a program removes is removed when it has ended. Modes and times of files are not
-    Landlock's to guard; ordinary programs set them where they copy.
+    A file without a name that is still open, or mapped, takes room that nobody can count: a program could
+    fill the disk with such. What a program removes is removed when it has ended. Modes and times of files are
+    not Landlock's to guard; ordinary programs set them where they copy.
     """
     return _table(_SILENT, machine)
 
