@@ -48,6 +48,13 @@ NOT_IN_A_PLAIN_PROCESS = {
 }
 """Attacks that are not tried on the plain process, with the reason."""
 
+TWICE = {
+    "plants a module for the next program",
+    "removes its own folder",
+    "nests folders deeper than any path",
+}
+"""Attacks on the programs that come after them."""
+
 CONTROLLED = {
     name for name, (kind, _) in ATTACKS.items() if kind in ("read", "write", "processes", "network", "kernel")
 }

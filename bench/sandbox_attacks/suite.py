@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.sandbox_attacks.attacks import ATTACKS, NOT_IN_A_PLAIN_PROCESS
+from bench.sandbox_attacks.attacks import ATTACKS, NOT_IN_A_PLAIN_PROCESS, TWICE
 from bench.sandbox_attacks.hacks import HACKS, SCRIPT_TESTS, TESTS
 from bench.sandbox_attacks.idioms import IDIOMS
 from bench.sandbox_attacks.victims import Victims, watched_disk
@@ -21,7 +21,7 @@ from r1kit.verify.program_run import Limits, Runner
 from r1kit.verify.program_values import encode, python_text
 from r1kit.verify.programs import run_program
 
-LIMITS = Limits(seconds=1, wall_seconds=2.5, memory_mb=256)
+LIMITS = Limits(seconds=1, wall_seconds=1.8, memory_mb=256)
 GRADING_LIMITS = Limits(seconds=2, wall_seconds=5.0)
 MOST_SECONDS = 8.0  # that one attack may take, on a busy machine
 
@@ -48,24 +48,26 @@ def attack_rows(run: Runner, names: Sequence[str], secret: str) -> Iterator[Row]
         victims = Victims(stack, secret)
         for name in names:
             kind, code = ATTACKS[name]
-            found = _attack(victims, run, code)
+            again = name in TWICE
+            found = _attack(victims, run, code, again)
             plain = "-"
             if kind != "resources" and name not in NOT_IN_A_PLAIN_PROCESS:
-                plain = _attack(victims, run_program, code) or "no effect"
+                plain = _attack(victims, run_program, code, again) or "no effect"
             yield Row(kind, name, not found, found or "held", plain)
 
 
-def _attack(victims: Victims, run: Runner, code: str) -> str:
-    """What an attack did, or ""."""
+def _attack(victims: Victims, run: Runner, code: str, again: bool) -> str:
+    """What an attack did, or ""; `again`: what the first try leaves behind, a second one finds."""
     given = python_text([encode(victims.told())])
     run(_EARLIER, "attack", [given], LIMITS)
     started = time.monotonic()
     with watched_disk() as peak:
-        for _ in range(2):  # what the first leaves behind, the second finds
+        done = run(code, "attack", [given], LIMITS)
+        if again:
             done = run(code, "attack", [given], LIMITS)
     seconds = time.monotonic() - started
     healthy = run("def attack(v): return 6 * 7", "attack", [given], LIMITS)
-    found = victims.damage(done, seconds, 2 * MOST_SECONDS, peak[0])
+    found = victims.damage(done, seconds, MOST_SECONDS, peak[0])
     if [result.value for result in healthy.results] != [42]:
         found += f"{', ' if found else ''}spoiled the sandbox ({healthy.reason or healthy.ending})"
     return found

@@ -52,18 +52,24 @@ class Zygote:
     def __init__(self, plan: Plan) -> None:
         folder = tempfile.mkdtemp(prefix="r1kit-sandbox-")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, *INTERPRETER_FLAGS, "-c", SOURCE, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=folder,
-                env={"PYTHONHASHSEED": "0", "TMPDIR": folder, "TZ": "UTC0"},
-                start_new_session=True,  # an interrupt from the keyboard is the caller's to handle
-                pass_fds=(theirs.fileno(),),
-            )
+        try:
+            with theirs:
+                process = subprocess.Popen(
+                    [sys.executable, *INTERPRETER_FLAGS, "-c", SOURCE, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd=folder,
+                    env={"PYTHONHASHSEED": "0", "TMPDIR": folder, "TZ": "UTC0"},
+                    start_new_session=True,  # an interrupt from the keyboard is the caller's to handle
+                    pass_fds=(theirs.fileno(),),
+                )
+        except OSError as error:
+            ours.close()
+            remove_tree(folder)
+            raise ZygoteDiedError(f"the sandbox's process did not start ({error})") from None
         self._socket = ours
+        self.pid = process.pid
         self.close = weakref.finalize(self, _end, process, ours, folder, os.getpid())
         user = _FIRST_USER + (os.getpid() << 6) + next(_numbers) % 64
         self._send(json.dumps(_configuration(plan, user)).encode())
@@ -128,15 +134,17 @@ class Zygote:
     def _send(self, message: bytes, *descriptors: int) -> None:
         try:
             socket.send_fds(self._socket, [message], descriptors)
-        except OSError as error:
-            raise ZygoteDiedError(f"the sandbox's process has ended ({error})") from None
+        except OSError:
+            raise ZygoteDiedError("the sandbox's process has ended") from None
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         self._socket.settimeout(seconds)
         try:
             message = self._socket.recv(4096)
-        except OSError as error:  # also of a timeout
-            raise ZygoteDiedError(f"the sandbox's process does not answer ({error})") from None
+        except TimeoutError:
+            raise ZygoteDiedError(f"the sandbox's process did not answer for {seconds:g} s") from None
+        except OSError:
+            raise ZygoteDiedError("the sandbox's process has ended") from None
         if not message:
             raise ZygoteDiedError("the sandbox's process has ended")
         reply = json.loads(message)

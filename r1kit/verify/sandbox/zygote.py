@@ -71,15 +71,18 @@ def make_ruleset(request):
     attributes = struct.pack("=%dQ" % len(request["attributes"]), *request["attributes"])
     ruleset = syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0))
     for entry in library_entries():
-        add_rule(ruleset, entry.path, request["read"] if entry.is_dir() else request["read_file"])
+        try:
+            add_rule(ruleset, entry.path, request["read"] if entry.is_dir() else request["read_file"])
+        except FileNotFoundError:  # a link to nothing
+            pass
     add_rule(ruleset, FOLDER, request["scratch"])
     add_rule(ruleset, os.devnull, request["null"])
     return ruleset
 
 def as_user(uid, action):
-    os.setresgid(-1, uid, -1)
-    os.setresuid(-1, uid, -1)
     try:
+        os.setresgid(-1, uid, -1)
+        os.setresuid(-1, uid, -1)
         return action()
     finally:
         os.setresuid(-1, 0, -1)
