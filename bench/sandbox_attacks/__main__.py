@@ -12,6 +12,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from typing import Any
 from bench.sandbox_attacks import places
 from bench.sandbox_attacks.attacks import CONTROLLED, NOT_IN_A_PLAIN_PROCESS
 from bench.sandbox_attacks.suite import PARTS, user_name
+from r1kit.verify.sandbox.pool import Pool
 from r1kit.verify.sandbox.protection import Tier, find_protection, try_tier
 
 SECRET = f"secret-{secrets.token_hex(16)}"
@@ -47,25 +49,35 @@ def passes(arguments: list[str]) -> list[tuple[str, list[str]]]:
     here = [sys.executable, "-m", "bench.sandbox_attacks", *arguments]
     made = places.namespaces()
     if isinstance(made, str):
-        return [(f"as {user_name()}, without namespaces of its own ({made})", here)]
+        found = [(f"as {user_name()}, without namespaces of its own ({made})", here)]
+        if os.geteuid() == 0 and places.can_start(places.DROPPED):
+            found.append(("as an unprivileged user, without namespaces of its own", [*places.DROPPED, *here]))
+        elif os.geteuid() == 0:
+            print("not run as an unprivileged user, who cannot start this interpreter")
+        return found
     where = "in mount and pid namespaces of its own"
     if os.geteuid() != 0:
-        return [(f"as root of a user namespace, {where}", places.inside(made, None, arguments))]
+        return [(f"as root of a user namespace, {where}", places.inside(made, False, arguments))]
     return [
-        (f"as root, {where}", places.inside(made, None, arguments)),
-        (f"as an unprivileged user, {where}", places.inside(made, places.UNPRIVILEGED, arguments)),
+        (f"as root, {where}", places.inside(made, False, arguments)),
+        (f"as an unprivileged user, {where}", places.inside(made, True, arguments)),
     ]
 
 
 def print_rows(only: list[str], tier: str | None, secret: str) -> int:
     """Run the suite in this process: a line of JSON for the sandbox, then one for each row."""
-    protection = try_tier(Tier(tier), 1) if tier else find_protection(1)
-    run = protection.require(allow_unsafe=False)
-    print(json.dumps({"protection": protection.record(), "user": user_name()}), flush=True)
-    for part, (names, rows) in PARTS.items():
-        chosen = [name for name in names if not only or any(words in name for words in only)]
-        for row in rows(run, chosen, secret):
-            print(json.dumps({"part": part, **row.record()}), flush=True)
+    with tempfile.TemporaryDirectory(prefix="suite-") as folder:
+        os.chmod(folder, 0o711)
+        tempfile.tempdir = folder  # by which programs of this suite are told from others of the machine
+        protection = try_tier(Tier(tier), 1) if tier else find_protection(1)
+        run = protection.require(allow_unsafe=False)
+        print(json.dumps({"protection": protection.record(), "user": user_name()}), flush=True)
+        for part, (names, rows) in PARTS.items():
+            chosen = [name for name in names if not only or any(words in name for words in only)]
+            for row in rows(run, chosen, secret):
+                print(json.dumps({"part": part, **row.record()}), flush=True)
+        if isinstance(run, Pool):
+            run.close()
     return 0
 
 

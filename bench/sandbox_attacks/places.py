@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-UNPRIVILEGED = 65534
+DROPPED = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+"""Starts another command as an unprivileged user."""
+
 _SETUP = """
 set -e
 mount --make-rprivate /
@@ -33,11 +35,19 @@ def namespaces() -> list[str] | str:
     return command if done.returncode == 0 else (done.stderr.strip() or f"status {done.returncode}")
 
 
-def inside(command: list[str], user: int | None, arguments: list[str]) -> list[str]:
-    """The suite within namespaces, as `user`; interpreter and project stand where all may read them."""
+def can_start(command: list[str]) -> bool:
+    """Whether `command` can start this interpreter with this project."""
+    if shutil.which(command[0]) is None:
+        return False
+    check = [*command, sys.executable, "-c", "import r1kit.verify"]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+def inside(command: list[str], unprivileged: bool, arguments: list[str]) -> list[str]:
+    """The suite within namespaces; interpreter and project stand where every user may read them."""
     python = Path(sys.base_prefix)
     program = f"/tmp/.python/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
     start = [program, "-s", "-B", "-m", "bench.sandbox_attacks", *arguments]
-    if user is not None:
-        start = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all", *start]
+    if unprivileged:
+        start = [*DROPPED, *start]
     return [*command, "sh", "-c", _SETUP, "sh", str(python), str(Path(__file__).parents[2]), *start]

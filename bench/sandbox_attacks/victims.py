@@ -185,10 +185,7 @@ def _strays() -> list[int]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if fields[0] in "ZX" or int(fields[1]) == os.getpid():
                 continue
-            if (
-                b"TMPDIR=" in (folder / "environ").read_bytes()
-                and b"r1kit-" in (folder / "environ").read_bytes()
-            ):
+            if f"TMPDIR={tempfile.gettempdir()}/r1kit-".encode() in (folder / "environ").read_bytes():
                 found.append(number)
     return found
 

@@ -217,16 +217,20 @@ def _read(problem: Problem, completion: Completion, task: Task) -> tuple[ParsedR
 
 
 def _verified(task: Task, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
-    """Every answer's verdict; ERROR where the verifier raises, which leaves the sample unscored."""
+    """Every answer's verdict."""
+    batches = [answers] if isinstance(task, VerifiesMany) else [[each] for each in answers]
+    return [verdict for batch in batches for verdict in _verified_together(task, batch)]
+
+
+def _verified_together(task: Task, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+    """The verdicts on answers; ERROR on all of them where the verifier raises, which leaves them unscored."""
     try:
         if isinstance(task, VerifiesMany):
             return task.verify_many(answers)
-        if len(answers) == 1:
-            return [task.verify(*answers[0])]
-    except Exception as error:
+        return [task.verify(problem, answer) for problem, answer in answers]
+    except Exception as error:  # model text met a fault of the verifier: the run goes on
         detail = f"{type(error).__name__}: {error}"[:200]
         return [Verdict(Outcome.ERROR, answer, 0.0, detail) for _, answer in answers]
-    return [verdict for each in answers for verdict in _verified(task, [each])]
 
 
 def _untagged(response: str) -> str | None:

@@ -39,7 +39,8 @@ class Code:
 
     def __init__(self, settings: CodeSettings) -> None:
         self.settings = settings
-        self._reference_seconds: dict[str, float] = {}  # problem's id -> processor time of its own solution
+        # `_key` of a problem -> processor time of its own solution; None where it has none that passes
+        self._reference_seconds: dict[str, float | None] = {}
 
     def problems(self, split: Split) -> Sequence[Problem]:
         """The problems of a split, later copies of one left out.
@@ -70,30 +71,29 @@ class Code:
             return [Verdict(Outcome.ERROR, None, 0.0, str(error))] * len(answers)
         checks = [self._check(problem, answer) for problem, answer in answers]
         verdicts = check_programs(checks, run, found.workers, settings.batch_seconds)
-        right = {p.id: p for (p, _), verdict in zip(answers, verdicts, strict=True) if verdict.correct}
-        self._measure(
-            [problem for name, problem in right.items() if name not in self._reference_seconds], run
-        )
-        return [
-            _with_reference(verdict, self._reference_seconds.get(problem.id))
-            for (problem, _), verdict in zip(answers, verdicts, strict=True)
-        ]
+        keys = [_key(p) if verdict.correct else "" for (p, _), verdict in zip(answers, verdicts, strict=True)]
+        right = {key: problem for key, (problem, _) in zip(keys, answers, strict=True) if key}
+        self._measure({key: right[key] for key in right if key not in self._reference_seconds}, run)
+        seconds = [self._reference_seconds.get(key) for key in keys]
+        return [_with_reference(verdict, known) for verdict, known in zip(verdicts, seconds, strict=True)]
 
     def _check(self, problem: Problem, answer: str) -> Check:
         settings, reference = self.settings, problem.reference
         limits = Limits(settings.seconds, 2.0 + 3.0 * settings.seconds, settings.memory_mb)
         return Check(answer, reference.get("entry"), reference["tests"], limits)
 
-    def _measure(self, problems: Sequence[Problem], run: Runner) -> None:
-        """Note what the problems' own solutions take: the lesser of two runs, which was disturbed less."""
-        solved = [problem for problem in problems if isinstance(problem.reference.get("solution"), str)]
-        checks = [self._check(problem, self.gold(problem)) for problem in solved for _ in range(2)]
+    def _measure(self, problems: Mapping[str, Problem], run: Runner) -> None:
+        """Note what the solutions of problems take: the lesser of two runs, which was disturbed less."""
+        solutions = [(problem, problem.reference.get("solution")) for problem in problems.values()]
+        checks = [
+            self._check(problem, solution) for problem, solution in solutions for _ in range(2) if solution
+        ]
         workers = find_protection(self.settings.workers).workers
         verdicts = iter(check_programs(checks, run, workers, self.settings.batch_seconds))
-        for problem, *pair in zip(solved, verdicts, verdicts, strict=True):
-            if all(verdict.correct for verdict in pair):
-                times = [verdict.program.cpu_seconds for verdict in pair if verdict.program]
-                self._reference_seconds[problem.id] = min(times)
+        for key, (_, solution) in zip(problems, solutions, strict=True):
+            pair = [next(verdicts).program for _ in range(2)] if solution else []
+            times = [scores.cpu_seconds for scores in pair if scores and scores.passes]
+            self._reference_seconds[key] = min(times, default=None)
 
     def gold(self, problem: Problem) -> str:
         """A right program. Raises DataError for a loaded problem that came without one."""
@@ -187,6 +187,11 @@ class Code:
         tags = ("function" if tests.entry else "script",)
         messages = (Message("user", text),)
         return Problem(f"{NAME}/{key}", NAME, messages, reference, self.settings.language, tags)
+
+
+def _key(problem: Problem) -> str:
+    """Names solution and tests; rows of a file may have one id and differ in them."""
+    return xxhash.xxh3_128_hexdigest(repr(problem.reference).encode("utf-8", "surrogatepass"))
 
 
 def _with_reference(verdict: Verdict, seconds: float | None) -> Verdict:
