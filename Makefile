@@ -3,7 +3,7 @@
 #   make test            run the tests; some: make test ARGS="-k countdown", the slow ones: make test MARK=slow
 #   make lint types      style and type checks
 #   make bench           rollout and learner speed, programs per second
-#   make attacks         attacks on the sandbox of programs, a row each (3 minutes)
+#   make attacks         attacks on the sandbox of programs, a row each (a minute)
 #   make micro-base      remake the packaged base model (about half an hour), the tokenizer included
 #   make nano-base       the same of the smaller one, the student of distillation
 #   make clean           remove the environment and everything generated, but not runs/

@@ -81,9 +81,9 @@ def test_the_command_prints_a_row_for_each_attack_and_user() -> None:
 
 def test_a_breach_fails_the_suite() -> None:
     row = {"part": "attacks", "kind": "read", "name": CLASSES[0], "sandbox": "held", "plain": "read a secret"}
-    ended = {"status": 0, "seconds": 1.0}
+    ended = {"status": 0}
     assert summary([{**row, "good": True}], ended) == 0
     assert summary([{**row, "good": False}], ended) == 1
     assert summary([{**row, "good": True, "plain": "no effect"}], ended) == 1
-    assert summary([{**row, "good": True}], {"status": 1, "seconds": 1.0}) == 1
+    assert summary([{**row, "good": True}], {"status": 1}) == 1
     assert summary([], ended) == 1

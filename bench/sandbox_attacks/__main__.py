@@ -13,7 +13,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -41,7 +40,10 @@ def main() -> int:
         return print_rows(arguments.only, arguments.tier, arguments.rows)
     wanted = [f"--rows={SECRET}", *(f"--only={name}" for name in arguments.only)]
     wanted += [f"--tier={arguments.tier}"] if arguments.tier else []
-    return max(show(title, rows_of(command)) for title, command in passes(wanted))
+    planned = passes(wanted)
+    if all("unshare" in command[0] for _, command in planned):  # they cannot disturb each other
+        return max([show(title, rows_of(run)) for title, run in [(t, begin(c)) for t, c in planned]])
+    return max([show(title, rows_of(begin(command))) for title, command in planned])
 
 
 def passes(arguments: list[str]) -> list[tuple[str, list[str]]]:
@@ -81,24 +83,31 @@ def print_rows(only: list[str], tier: str | None, secret: str) -> int:
     return 0
 
 
-def rows_of(command: list[str]) -> Iterable[dict[str, Any]]:
+def begin(command: list[str]) -> subprocess.Popen[str]:
+    """Start a pass. Its rows fit into the pipe, so that it need not be read at once."""
+    inside = "unshare" in command[0]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": "/tmp/.code" if inside else os.getcwd(),
+        "R1KIT_SUITE_TOKEN": SECRET,
+    }
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def rows_of(process: subprocess.Popen[str]) -> Iterable[dict[str, Any]]:
     """The lines of a pass, and at its end how it ended."""
-    started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "R1KIT_SUITE_TOKEN": SECRET}
-    if "unshare" in command[0]:
-        environment["PYTHONPATH"] = "/tmp/.code"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with process:
         assert process.stdout is not None
         for line in process.stdout:
             yield json.loads(line)
-    yield {"status": process.returncode, "seconds": time.monotonic() - started}
+    yield {"status": process.returncode}
 
 
 def show(title: str, lines: Iterable[dict[str, Any]]) -> int:
     """Print the rows of a pass as they come, and the targets; 1 when one is missed."""
     print(f"\n== Attacks on the sandbox, {title}")
     found: list[dict[str, Any]] = []
-    ending: dict[str, Any] = {"status": 1, "seconds": 0.0}
+    ending: dict[str, Any] = {"status": 1}
     for line in lines:
         if "protection" in line:
             known = line["protection"]
@@ -124,7 +133,7 @@ def summary(found: list[dict[str, Any]], ending: dict[str, Any]) -> int:
     print(f"rewarded hacks       {every['hacks'] - good['hacks']} of {every['hacks']}")
     print(f"ordinary programs    {good['ordinary']} of {every['ordinary']} pass")
     print(f"succeed without it   {len(real)} of {len(tried)} attacks that were tried in a plain process")
-    print(f"took                 {ending['seconds']:.0f} s, exit status {ending['status']}")
+    print(f"exit status          {ending['status']}")
     missed = every["attacks"] > good["attacks"] or every["hacks"] > good["hacks"]
     missed |= every["ordinary"] - good["ordinary"] > MOST_FAILING_IDIOMS
     missed |= not found or ending["status"] != 0

@@ -28,7 +28,7 @@ def namespaces() -> list[str] | str:
     """The command that puts another into mount and pid namespaces of its own, or why there is none."""
     if shutil.which("unshare") is None:
         return "the command unshare is not installed"
-    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    command = ["unshare", "--mount", "--pid", "--ipc", "--fork", "--mount-proc", "--kill-child"]
     if os.geteuid() != 0:
         command.insert(1, "--map-root-user")
     done = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,7 @@ class Victims:
     def __init__(self, stack: ExitStack, secret: str) -> None:
         self.secret = secret  # also in this process's environment and command line
         self.root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="suite-")))
+        self._name = secrets.token_hex(8)
         self._buffer = ctypes.create_string_buffer(self.secret.encode())
         self._make_files()
         self._descriptor = os.open(self.root / "secret", os.O_RDONLY)
@@ -37,7 +39,7 @@ class Victims:
             "tcp": self._server(stack, socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
             "udp": self._server(stack, socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
             "unix": self._server(stack, socket.AF_UNIX, socket.SOCK_STREAM, str(self.root / "socket")),
-            "abstract": self._server(stack, socket.AF_UNIX, socket.SOCK_STREAM, f"\0{self.secret[7:20]}"),
+            "abstract": self._server(stack, socket.AF_UNIX, socket.SOCK_STREAM, f"\0{self._name}"),
         }
         (self.root / "socket").chmod(0o777)
         self._victim = self._new_victim()
@@ -81,7 +83,7 @@ class Victims:
             "tcp": self._servers["tcp"].getsockname()[1],
             "udp": self._servers["udp"].getsockname()[1],
             "unix": str(self.root / "socket"),
-            "abstract": self.secret[7:20],
+            "abstract": self._name,
         }
 
     def damage(self, run: ProgramRun, seconds: float, most_seconds: float, disk_mb: float) -> str:
