@@ -13,18 +13,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
-from r1kit.verify.program_batch import Job, run_batch
+from r1kit.verify.program_batch import run_batch
 from r1kit.verify.program_run import Ending, Limits, Runner
 from r1kit.verify.programs import run_program
-from r1kit.verify.sandbox.pool import Pool, cores
+from r1kit.verify.sandbox.pool import cores
 from r1kit.verify.sandbox.protection import find_protection
 
-FUNCTION = Job("def f(x):\n    return [42] + sorted(x)\n", "f", ["[[3, 1]]", "[[]]"] * 4, Limits())
-SCRIPT = Job("print(*sorted(map(int, input().split())))", None, ["3 1\n"], Limits())
+Job = tuple[str, str | None, list[str], Limits]
+FUNCTION: Job = ("def f(x):\n    return [42] + sorted(x)\n", "f", ["[[3, 1]]", "[[]]"] * 4, Limits())
+SCRIPT: Job = ("print(*sorted(map(int, input().split())))", None, ["3 1\n"], Limits())
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def _checked(run: Runner, job: Job) -> None:
-    done = run(job.code, job.entry, job.inputs, job.limits)
+    done = run(*job)
     assert done.ending is Ending.FINISHED, done
 
 
@@ -70,12 +72,10 @@ def _all_cores(count: int) -> None:
     """How many a second, all cores together."""
     workers = cores()
     run = find_protection(workers).require(allow_unsafe=False)
-    assert isinstance(run, Pool)
-    run_batch(run, [FUNCTION] * workers * 4, workers, 60.0)
+    run_batch([partial(_checked, run, FUNCTION)] * workers * 4, workers, 60.0)
     began = time.perf_counter()
-    done = run_batch(run, [FUNCTION] * count, workers, 600.0)
+    run_batch([partial(_checked, run, FUNCTION)] * count, workers, 600.0)
     seconds = time.perf_counter() - began
-    assert all(each.ending is Ending.FINISHED for each in done)
     print(f"{workers} at a time on {os.cpu_count()} cores: {count / seconds:,.0f} a second")
 
 

@@ -9,11 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from r1kit.verify.program_batch import Job, run_batch
+from r1kit.types import Outcome
+from r1kit.verify.program_batch import run_batch
+from r1kit.verify.program_check import Check, check_programs
 from r1kit.verify.program_run import Ending, Limits, ProgramRun, Result
 from r1kit.verify.sandbox import landlock
 from r1kit.verify.sandbox.pool import Pool
@@ -56,8 +59,8 @@ def wait_until_gone(process: int) -> None:
 
 def test_a_batch_keeps_its_order_whatever_takes_how_long(pool: Pool) -> None:
     codes = [f"import time\ndef f(x):\n    time.sleep({0.1 * (n % 3)})\n    return x + {n}" for n in range(9)]
-    runs = run_batch(pool, [Job(code, "f", ["[100]"], LIMITS) for code in codes], 2, 60.0)
-    assert [value(run) for run in runs] == list(range(100, 109))
+    runs = run_batch([partial(pool, code, "f", ["[100]"], LIMITS) for code in codes], 2, 60.0)
+    assert [value(run) for run in runs if run] == list(range(100, 109))
 
 
 def test_programs_of_a_batch_run_at_the_same_time(pool: Pool) -> None:
@@ -66,20 +69,20 @@ def test_programs_of_a_batch_run_at_the_same_time(pool: Pool) -> None:
         "    return [began, time.monotonic()]"
     )
     for seconds in (0.1, 1.0):  # the first time, zygotes are started
-        found = run_batch(pool, [Job(code, "f", [f"[{seconds}]"], LIMITS)] * 2, 2, 60.0)
-    (began, ended), (began_too, ended_too) = ([float(x) for x in run.results[0].value] for run in found)
+        found = run_batch([partial(pool, code, "f", [f"[{seconds}]"], LIMITS)] * 2, 2, 60.0)
+    (began, ended), (began_too, ended_too) = (run.results[0].value for run in found if run)
     assert began < ended_too
     assert began_too < ended
 
 
 def test_a_batch_ends_in_time_and_says_what_was_not_run(pool: Pool) -> None:
-    sleeps = Job("import time\ntime.sleep(60)\nf = 0", "f", ["[0]"], Limits(wall_seconds=0.2))
-    runs = run_batch(pool, [sleeps] * 40, 2, 0.7)
-    endings = [run.ending for run in runs]
-    begun = endings.count(Ending.TOO_SLOW)
+    sleeps = Check("import time\ntime.sleep(60)\nf = 0", "f", [{"args": [0], "expected": 0}], Limits(1, 0.2))
+    verdicts = check_programs([sleeps] * 40, pool, 2, 0.7)
+    outcomes = [verdict.outcome for verdict in verdicts]
+    begun = outcomes.count(Outcome.TIMEOUT)
     assert 2 <= begun <= 8
-    assert endings == [Ending.TOO_SLOW] * begun + [Ending.NOT_STARTED] * (40 - begun)
-    assert runs[-1].reason == "40 programs took more than 0.7 s together"
+    assert outcomes == [Outcome.TIMEOUT] * begun + [Outcome.ERROR] * (40 - begun)
+    assert verdicts[-1].detail == "40 programs took more than 0.7 s together"
 
 
 def test_any_thread_may_run_programs(pool: Pool) -> None:

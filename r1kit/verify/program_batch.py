@@ -4,51 +4,40 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from r1kit.verify.program_run import Ending, Limits, ProgramRun, Runner
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One program to run; see `program_run.Runner`."""
-
-    code: str
-    entry: str | None
-    inputs: Sequence[str]
-    limits: Limits
+T = TypeVar("T")
 
 
-def run_batch(run: Runner, jobs: Sequence[Job], workers: int, seconds: float) -> list[ProgramRun]:
-    """Every job's run, in order, `workers` at a time.
+def run_batch(works: Sequence[Callable[[], T]], workers: int, seconds: float) -> list[T | None]:
+    """What each of `works` returns, in order, `workers` of them at a time; each waits for a process.
 
-    No job begins after `seconds`, so that all ends within `seconds` and one job's limit of wall-clock time;
-    those that did not begin are NOT_STARTED. An exception of `run` goes on to the caller once all are done.
+    None begins after `seconds`, so that all ends within `seconds` and the time of one; those that did not
+    begin give None. An exception goes on to the caller once what has begun is done.
     """
-    found: list[ProgramRun | None] = [None] * len(jobs)
-    waiting, deadline = iter(enumerate(jobs)), time.monotonic() + seconds
+    found: list[T | None] = [None] * len(works)
+    waiting, deadline = iter(enumerate(works)), time.monotonic() + seconds
     lock, errors = threading.Lock(), list[BaseException]()
 
     def work() -> None:
         while time.monotonic() < deadline and not errors:
             with lock:
-                index, job = next(waiting, (-1, None))
-            if job is None:
+                index, each = next(waiting, (-1, None))
+            if each is None:
                 return
             try:
-                found[index] = run(job.code, job.entry, job.inputs, job.limits)
+                found[index] = each()
             except BaseException as error:
                 errors.append(error)
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(jobs)) - 1)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(works)) - 1)]
     for thread in threads:
         thread.start()
-    if jobs:
+    if works:
         work()  # this thread is one of the workers
     for thread in threads:
         thread.join()
     if errors:
         raise errors[0]
-    late = ProgramRun((), Ending.NOT_STARTED, f"{len(jobs)} programs took more than {seconds:g} s together")
-    return [late if run is None else run for run in found]
+    return found

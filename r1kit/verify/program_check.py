@@ -6,10 +6,11 @@ import ast
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from r1kit.types import Outcome, ProgramScores, Verdict
-from r1kit.verify.program_batch import Job, run_batch
+from r1kit.verify.program_batch import run_batch
 from r1kit.verify.program_run import Ending, Limits, ProgramRun, Result, Runner
 from r1kit.verify.program_text import parse_program
 from r1kit.verify.program_values import python_text, same
@@ -59,16 +60,19 @@ def check_programs(
     """
     codes = [unfenced(check.answer) for check in checks]
     faults = [_form_fault(check, code) for check, code in zip(checks, codes, strict=True)]
-    jobs = [
-        Job(code, check.entry, _inputs(check), check.limits)
+    # Judged where it ran: a batch of results at the limit of their size would fill the memory.
+    works = [
+        partial(_judged, check, code, run)
         for check, code, fault in zip(checks, codes, faults, strict=True)
         if fault is None
     ]
-    runs = iter(run_batch(run, jobs, workers, seconds))
-    return [
-        fault if fault is not None else _verdict(check, code, next(runs))
-        for check, code, fault in zip(checks, codes, faults, strict=True)
-    ]
+    verdicts = iter(run_batch(works, workers, seconds))
+    late = Verdict(Outcome.ERROR, None, 0.0, f"{len(works)} programs took more than {seconds:g} s together")
+    return [(next(verdicts) or late) if fault is None else fault for fault in faults]
+
+
+def _judged(check: Check, code: str, run: Runner) -> Verdict:
+    return _verdict(check, code, run(code, check.entry, _inputs(check), check.limits))
 
 
 def _inputs(check: Check) -> list[str]:
