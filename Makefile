@@ -2,7 +2,8 @@
 #   make demo            carry the base through the whole recipe on this machine's CPU (20 minutes)
 #   make test            run the tests; some: make test ARGS="-k countdown", the slow ones: make test MARK=slow
 #   make lint types      style and type checks
-#   make bench           rollout and learner speed
+#   make bench           rollout and learner speed, programs per second
+#   make attacks         attacks on the sandbox of programs, a row each (a minute)
 #   make micro-base      remake the packaged base model (about half an hour), the tokenizer included
 #   make nano-base       the same of the smaller one, the student of distillation
 #   make clean           remove the environment and everything generated, but not runs/
@@ -22,7 +23,7 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 
 CHECK := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench micro-base nano-base clean
+.PHONY: help demo test lint types bench attacks micro-base nano-base clean
 .DELETE_ON_ERROR:
 
 help:
@@ -42,7 +43,11 @@ types: $(VENV)/installed-dev
 	$(BIN)/mypy $(ARGS)
 
 bench: $(VENV)/installed
+	$(BIN)/python -m bench.sandbox
 	$(BIN)/python -m bench $(ARGS)
+
+attacks: $(VENV)/installed
+	$(BIN)/python -m bench.sandbox_attacks $(ARGS)
 
 micro-base nano-base: %-base: $(VENV)/installed
 	$(BIN)/r1kit run $@ --out runs/$@ $(ARGS)

@@ -30,6 +30,10 @@ class CheckpointError(UserError):
     """No valid checkpoint, or one that does not belong to this run."""
 
 
+class SandboxError(RecipeError):
+    """Programs that a model wrote may not be run here: names what they could do, and what to do about it."""
+
+
 class UnknownNameError(UserError):
     """A name is not registered: lists the known ones and the nearest."""
 

@@ -69,6 +69,27 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramScores:
+    """How far a program got, check by check: `ProgramScores(parses=True, runs=True, passed=8, tests=8)`.
+
+    Each check stands on the one before it: a program that does not parse does not run, and so on.
+    """
+
+    parses: bool  # it is Python
+    runs: bool = False  # it has what was asked for, loads, and comes to the end of every test without raising
+    passed: int = 0  # tests passed, of those that it came to
+    tests: int = 0
+    # Measured by the kernel and therefore never the same twice: not compared, and not logged.
+    cpu_seconds: float = field(default=0.0, compare=False)  # of processor time, all tests together
+    reference_seconds: float | None = field(default=None, compare=False)  # the same of the reference solution
+
+    @property
+    def passes(self) -> bool:
+        """Whether it passed all tests."""
+        return self.runs and self.passed == self.tests > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the task's verifier says of one answer."""
 
@@ -76,6 +97,7 @@ class Verdict:
     extracted: str | None = None  # the answer text as it was graded
     score: float = 0.0  # 1.0 when correct; tasks with partial credit may use values between
     detail: str = ""  # one short reason for people, e.g. "7 is used twice"
+    program: ProgramScores | None = None  # where the answer is a program
 
     @property
     def correct(self) -> bool:

@@ -14,6 +14,8 @@ from r1kit.learning.rollout_stats import rollout_rows
 from r1kit.rewards.rubric import Rubric, TermSpec, grade
 from r1kit.tasks.registry import make_task
 from r1kit.types import Completion, Outcome, Prompt, Reward, Rollout, RolloutGroup, Verdict
+from r1kit.verify.programs import run_program
+from r1kit.verify.sandbox.protection import Protection, Tier
 
 GOOD = "<think>3+7=10, 10*8=80</think>\n<answer>(3+7)*8</answer>"
 REFERENCE = {"nums": [3, 7, 8], "target": 80}
@@ -187,35 +189,48 @@ PROGRAM = {
 }
 
 
-def test_programs_are_not_run_unless_the_command_line_allows_it(
+@pytest.fixture
+def _no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = Protection(Tier.LIMITS, run_program, 1, ("start a process",))
+    monkeypatch.setattr("r1kit.tasks.code.find_protection", lambda workers: bare)
+
+
+@pytest.mark.usefixtures("_no_sandbox")
+def test_programs_are_not_run_without_a_sandbox_unless_the_command_line_allows_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_score(monkeypatch, [json.dumps(PROGRAM)] * 2, "--task", "code") == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert "without a sandbox" in captured.err
-    assert "set run_unsandboxed=true (in a recipe's tasks, or with --set)" in captured.err
+    assert "one could start a process" in captured.err
+    assert "allow_unsafe_programs=true (in a recipe's tasks, or with --set)" in captured.err
+    lines = [json.dumps(PROGRAM)]
+    assert run_score(monkeypatch, lines, "--task", "code", "--set", "allow_unsafe_programs=true") == 0
+    assert [row["verdict"] for row in rows(capsys.readouterr().out)] == ["correct"]
 
 
-def test_programs_are_run_where_the_command_line_allows_it(
+def test_programs_are_run_and_paid_by_what_they_pass(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = {**PROGRAM, "completion": PROGRAM["completion"].replace("+", "-")}  # type: ignore[attr-defined]
     lines = [json.dumps(PROGRAM), json.dumps(wrong)]
-    assert run_score(monkeypatch, lines, "--task", "code", "--set", "run_unsandboxed=true") == 0
-    assert [row["verdict"] for row in rows(capsys.readouterr().out)] == ["correct", "wrong"]
+    assert run_score(monkeypatch, lines, "--task", "code", "--reward", "code") == 0
+    scored = rows(capsys.readouterr().out)
+    assert [row["verdict"] for row in scored] == ["correct", "wrong"]
+    assert [row["total"] for row in scored] == [pytest.approx(1.0), pytest.approx(0.2)]
 
 
+@pytest.mark.usefixtures("_no_sandbox")
 def test_a_row_cannot_allow_programs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = json.dumps({"completion": GOOD, **REFERENCE})
-    hostile = json.dumps({**PROGRAM, "task": "code", "run_unsandboxed": True})
+    hostile = json.dumps({**PROGRAM, "task": "code", "allow_unsafe_programs": True})
     assert run_score(monkeypatch, [good, hostile, good], "--task", "countdown") == 1
     captured = capsys.readouterr()
     assert [row["verdict"] for row in rows(captured.out)] == ["correct", "error", "correct"]
-    assert captured.err.startswith("r1kit: error: stdin: row 2: field 'task': task 'code' runs programs")
+    assert captured.err.startswith("r1kit: error: stdin: row 2: field 'task': no sandbox here holds")
 
 
 def test_parameters_of_rewards_and_settings_of_the_task_share_one_option(

@@ -27,8 +27,9 @@ from r1kit.text.tags import final_part, parse
 from r1kit.tracking.terminal import printable
 from r1kit.types import Completion, Demonstration, Message, Outcome, Problem
 from r1kit.verify.program_check import MAX_CHARACTERS, check_program
+from r1kit.verify.program_run import Limits
 from r1kit.verify.program_text import MAX_MARKS, longest_run_of_marks, parse_program
-from r1kit.verify.programs import Limits
+from r1kit.verify.programs import run_program
 from r1kit.world.glossary import micro_glossary
 
 MEGABYTE = "\u0301" * 250_000 + "\u0316" * 250_000  # in UTF-8; the second half belongs before the first
@@ -36,8 +37,7 @@ TASKS = ("countdown", "math", "knights_knaves", "dialogue", "code")
 
 
 def task_and_problem(name: str) -> tuple[Task, Problem]:
-    allowed = {"run_unsandboxed": True} if name == "code" else {}
-    task = make_task(name, train_size=1, validation_size=0, test_size=0, **allowed)
+    task = make_task(name, train_size=1, validation_size=0, test_size=0)
     (problem,) = task.problems("train")
     return task, problem
 
@@ -92,7 +92,7 @@ def test_a_megabyte_of_marks_as_an_answer_is_refused_in_linear_time(name: str) -
 def test_the_longest_program_of_marks_is_refused_before_its_names_are_normalised(mark: str) -> None:
     name = "a" + mark * ((MAX_CHARACTERS - 30) // len(mark))
     start = time.process_time()
-    verdict = check_program(f"def f(x):\n    {name} = 1", "f", [], Limits(1, 5.0))
+    verdict = check_program(f"def f(x):\n    {name} = 1", "f", [], Limits(1, 5.0), run_program)
     assert verdict.outcome is Outcome.MALFORMED
     with pytest.raises(DataError, match="only lines like"):
         read_tests({"test_list": [f"assert {name}(1) == 2"]}, "row 1")

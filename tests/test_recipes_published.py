@@ -21,7 +21,7 @@ from chat_server import Server, completion
 from hub_rows import hub
 from tiny_models import SHAPES
 
-from r1kit.errors import RecipeError
+from r1kit.errors import SandboxError
 from r1kit.models.load import load_tokenizer, save_model
 from r1kit.pipeline.config import Recipe, load_recipe
 from r1kit.pipeline.merge import packaged_recipes
@@ -40,6 +40,8 @@ from r1kit.tasks import sources
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
 from r1kit.types import Completion
+from r1kit.verify.programs import run_program
+from r1kit.verify.sandbox.protection import Protection, Tier, find_protection
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = [
@@ -320,8 +322,7 @@ def updates(out: Path, stage: str) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("_a_hub_of_few_rows")
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "r1"])
 def test_two_steps_of_every_stage(name: str, tmp_path: Path, random_model: Callable[[str], str]) -> None:
-    consent = ["tasks.code.run_unsandboxed=true"] if "code" in load_recipe(name).tasks else []
-    stages = run(name, tmp_path / "run", f"base={random_model('qwen2')}", *consent)
+    stages = run(name, tmp_path / "run", f"base={random_model('qwen2')}")
     trained = [spec.name for spec in load_recipe(name).stages]
     assert list(stages) == ["base", *trained]
     for stage in trained:
@@ -335,7 +336,7 @@ def rewritten(body: Mapping[str, Any]) -> tuple[int, bytes]:
 
 
 def r1_overrides(random_model: Callable[[str], str], address: str) -> list[str]:
-    """What `r1` needs besides its size: places of models, consent, and answers that are right."""
+    """What `r1` needs besides its size: places of models, and answers that are right."""
     at, short = "stages.cold_start", "problems: 2, sampling: {max_new_tokens: 8}"
     return [
         f"base={random_model('deepseek_v3')}",
@@ -344,7 +345,6 @@ def r1_overrides(random_model: Callable[[str], str], address: str) -> list[str]:
         f"{at}.rewriter={{model: null, endpoint: {{address: '{address}', model: rewriter}}}}",
         f"{at}.ways.refine={{model: micro, problems: 32, template: chat, sampling: {{max_new_tokens: 96}}}}",
         *(f"{at}.ways.{way}={{{short}}}" for way in ("direct", "few_shot")),
-        "tasks.code.run_unsandboxed=true",
         "tasks.logic.train_size=20",
         "stages.general_rl.questions_per_step=12",  # so that each task has its share
         *(f"stages.general_rl.tasks.{task}.last_steps=1" for task in ("general", "harmless")),
@@ -377,8 +377,21 @@ def test_two_steps_of_the_whole_chain(tmp_path: Path, random_model: Callable[[st
 
 
 @pytest.mark.usefixtures("_a_hub_of_few_rows")
-def test_r1_runs_no_programs_until_it_is_told_to(tmp_path: Path, random_model: Callable[[str], str]) -> None:
-    overrides = r1_overrides(random_model, "http://localhost:1/v1")
-    overrides.remove("tasks.code.run_unsandboxed=true")
-    with pytest.raises(RecipeError, match=r"without a sandbox: .* set run_unsandboxed=true"):
-        run("r1", tmp_path / "r1", *overrides)
+def test_a_run_with_programs_stops_before_training_where_no_sandbox_holds_them(
+    tmp_path: Path, random_model: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Protection(Tier.LIMITS, run_program, 1, ("start a process",))
+    monkeypatch.setattr("r1kit.tasks.code.find_protection", lambda workers: bare)
+    with pytest.raises(SandboxError, match="one could start a process"):
+        run("r1", tmp_path / "r1", *r1_overrides(random_model, "http://localhost:1/v1"))
+    assert not (tmp_path / "r1/run.json").exists()
+
+
+@pytest.mark.usefixtures("_a_hub_of_few_rows")
+def test_the_tier_in_force_stands_in_the_manifest(tmp_path: Path, random_model: Callable[[str], str]) -> None:
+    out = tmp_path / "run"
+    run("r1-zero-qwen2.5-32b", out, f"base={random_model('qwen2')}", "stages.r1_zero.steps=1")
+    programs = json.loads((out / "run.json").read_text())["programs"]["code"]
+    expected = find_protection().record() | {"allow_unsafe_programs": False}
+    assert programs == expected
+    assert programs["breaches"] == []

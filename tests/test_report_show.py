@@ -142,3 +142,13 @@ def test_sparkline_spans_least_to_greatest_and_averages_long_series():
     assert sparkline([5, 5, 5]) == "▁▁▁"
     assert sparkline([0, 0, 7, 7, 3.5, 3.5], width=3) == "▁█▅"
     assert len(sparkline(list(range(1000)), width=40)) == 40
+
+
+def test_what_locks_programs_in_is_told_with_what_they_could_do(run):
+    assert "programs of" not in shown(run)
+    safe = {"tier": "full", "breaches": []}
+    bare = {"tier": "limits", "breaches": ["start a process", "read a file"]}
+    (run / "run.json").write_text(json.dumps({"programs": {"code": safe, "mbpp": bare}}))
+    text = shown(run)
+    assert "programs of code: sandbox tier full\n" in text
+    assert "programs of mbpp: sandbox tier limits; one could start a process, read a file\n" in text

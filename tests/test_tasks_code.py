@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.errors import DataError, RecipeError
+from r1kit.errors import DataError, RecipeError, SandboxError
 from r1kit.tasks import code as code_module
 from r1kit.tasks import program_requests
 from r1kit.tasks.code import Code
@@ -23,8 +23,10 @@ from r1kit.tasks.protocol import split_of
 from r1kit.tasks.registry import make_task
 from r1kit.types import Outcome, Problem, Split
 from r1kit.verify.program_check import check_program
+from r1kit.verify.program_run import Limits
 from r1kit.verify.program_values import encode, same
-from r1kit.verify.programs import Limits
+from r1kit.verify.programs import run_program
+from r1kit.verify.sandbox.protection import Protection, Tier
 from r1kit.world.families import programs
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -32,7 +34,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 def made(**settings: Any) -> Code:
     defaults: dict[str, Any] = {"train_size": 40, "validation_size": 20, "test_size": 20}
-    return Code(CodeSettings(run_unsandboxed=True, seconds=1, **{**defaults, **settings}))
+    return Code(CodeSettings(seconds=1, **{**defaults, **settings}))
 
 
 def write(path: Path, *rows: dict[str, object]) -> str:
@@ -119,7 +121,7 @@ def test_right_programs_pass_and_wrong_ones_fail_in_a_process() -> None:
         item = program_requests.generate(rng)
         for right in (True, False):
             code = program_requests.write(rng, item, right).code
-            verdict = check_program(code, "f", program_requests.tests(item), Limits(seconds=1))
+            verdict = check_program(code, "f", program_requests.tests(item), Limits(seconds=1), run_program)
             verdicts[right, verdict.outcome] += 1
     assert verdicts[True, Outcome.CORRECT] == 40
     assert verdicts[False, Outcome.WRONG] >= 36
@@ -204,18 +206,33 @@ def test_too_few_requests_are_told() -> None:
         made(steps=1, test_size=500).problems("test")
 
 
-def test_nothing_runs_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = make_task("code", train_size=1)
+def test_nothing_runs_where_no_sandbox_holds_it_unless_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = made().problems("train")[0]
+    bare = Protection(Tier.LIMITS, run_program, 1, ("start a process",), missing="full: no Landlock")
+    monkeypatch.setattr(code_module, "find_protection", lambda workers: bare)
+    task = made()
     for refused in (lambda: task.problems("train"), lambda: task.problem_from_reference({"tests": []})):
-        with pytest.raises(RecipeError, match=r"without a sandbox.*set run_unsandboxed=true") as error:
+        with pytest.raises(
+            SandboxError, match=r"one could start a process; .* allow_unsafe_programs=true"
+        ) as e:
             refused()
-        assert "\n" not in str(error.value)
-    verdict = task.verify(made().problems("train")[0], "def f(x): pass")
-    assert verdict.outcome is Outcome.ERROR
-    assert "run_unsandboxed" in verdict.detail
-    monkeypatch.setattr(code_module, "SUPPORTED", False)
-    with pytest.raises(RecipeError, match="needs a POSIX system"):
-        made().problems("train")
+        assert "\n" not in str(e.value)
+    verdict = task.verify(problem, "def f(x): pass")
+    assert (verdict.outcome, verdict.program) == (Outcome.ERROR, None)
+    assert "allow_unsafe_programs" in verdict.detail
+    allowed = made(allow_unsafe_programs=True)
+    assert allowed.verify(problem, allowed.gold(problem)).correct
+    assert allowed.protection()["breaches"] == ["start a process"]
+
+
+def test_windows_is_refused_whatever_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = Protection(Tier.LIMITS, None, 1, ())
+    monkeypatch.setattr(code_module, "find_protection", lambda workers: nothing)
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    with pytest.raises(SandboxError, match="the code task is refused on Windows"):
+        made(allow_unsafe_programs=True).problems("train")
 
 
 # ------------------------------------------------------------------ files

@@ -12,7 +12,8 @@ import pytest
 
 from r1kit.types import Outcome
 from r1kit.verify.program_check import check_program
-from r1kit.verify.programs import Limits, run_program
+from r1kit.verify.program_run import Limits
+from r1kit.verify.programs import run_program
 
 LIMITS = Limits(seconds=1, wall_seconds=1.3, memory_mb=128)
 TESTS = [{"args": [[3, 1]], "expected": [42, 1, 3]}, {"args": [[]], "expected": [42]}]
@@ -223,7 +224,7 @@ def _no_folder_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_neither_rewarded_nor_waited_for(name: str, tmp_path: Path) -> None:
     started = time.monotonic()
-    verdict = check_program(ATTACKS[name], "f", TESTS, LIMITS)
+    verdict = check_program(ATTACKS[name], "f", TESTS, LIMITS, run_program)
     assert verdict.outcome in (Outcome.WRONG, Outcome.TIMEOUT), verdict
     assert time.monotonic() - started < 20
     assert list(tmp_path.iterdir()) == []
@@ -243,7 +244,7 @@ def test_there_are_dozens_of_attacks_and_each_would_define_the_function() -> Non
     ],
 )
 def test_the_limit_of_time_is_an_outcome_of_its_own(code: str) -> None:
-    verdict = check_program(f"f = 1\n{code}", "f", TESTS, LIMITS)
+    verdict = check_program(f"f = 1\n{code}", "f", TESTS, LIMITS, run_program)
     assert (verdict.outcome, verdict.detail) == (Outcome.TIMEOUT, "too slow: stopped in test 1")
 
 

@@ -1,11 +1,11 @@
-"""Programs run in real processes: what goes in, what comes back, and the verdict."""
+"""Programs run in real processes, locked in or not: what goes in, what comes back, and the verdict."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.types import Outcome
-from r1kit.verify import program_check, programs
+from r1kit.verify import programs
 from r1kit.verify.program_check import check_program, unfenced
+from r1kit.verify.program_run import Ending, Limits, ProgramRun, Result, Runner
 from r1kit.verify.program_values import encode, python_text, same
-from r1kit.verify.programs import Ending, Limits, Result, run_program
+from r1kit.verify.programs import run_program
+from r1kit.verify.sandbox import landlock
+from r1kit.verify.sandbox.pool import Pool
+from r1kit.verify.sandbox.protection import Tier, find_protection
+from r1kit.verify.sandbox.worker import Plan
 
+LOCKED_IN = find_protection().tier is Tier.FULL
 LIMITS = Limits(seconds=1, wall_seconds=20.0)
 FRONT = [{"args": [[3, 1]], "expected": [42, 1, 3]}, {"args": [[]], "expected": [42]}]
 
 
-def run(code: str, *arguments: str, limits: Limits = LIMITS) -> programs.ProgramRun:
-    return run_program(code, "f", arguments or ("[1]",), limits)
+def RUN(code: str, entry: str | None, inputs: Sequence[str], limits: Limits) -> ProgramRun:  # noqa: N802
+    """Stands for the runner of the test that goes on; see `_runner`."""
+    return _current(code, entry, inputs, limits)
+
+
+_current: Runner = run_program
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """A sandbox that has started, so that its own folder and descriptors are there before any test."""
+    made = Pool(Plan(os.uname().machine, landlock.version()), 1)
+    made("pass", None, [], LIMITS)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True, params=["process", "sandbox"])
+def _runner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test of this file runs in a plain process, and in the sandbox where the machine has one."""
+    if request.param == "sandbox":
+        if not LOCKED_IN:
+            pytest.skip("this machine has no sandbox")
+        monkeypatch.setitem(globals(), "_current", request.getfixturevalue("pool"))
+
+
+def run(code: str, *arguments: str, limits: Limits = LIMITS) -> ProgramRun:
+    return RUN(code, "f", arguments or ("[1]",), limits)
 
 
 def value(code: str, arguments: str = "[1]") -> Any:
@@ -46,7 +78,7 @@ def _open_files() -> set[tuple[int, int]]:
 
 
 @pytest.fixture(autouse=True)
-def _leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def _leaves_nothing_behind(_runner: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The programs' folders are made in a folder of the test, which must be empty in the end."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = _open_files()
@@ -97,7 +129,7 @@ def test_programs_have_a_clean_environment_and_an_empty_folder_of_their_own(
     monkeypatch.setenv("MY_TOKEN", "secret")
     code = "import os, sys\ndef f(x): return [sorted(os.environ), os.listdir(), sys.argv, os.getcwd()]"
     names, files, argv, folder = value(code)
-    assert set(names) <= {"PYTHONHASHSEED", "TMPDIR", "LC_CTYPE"}
+    assert set(names) <= {"PYTHONHASHSEED", "TMPDIR", "TZ", "LC_CTYPE"}
     assert (files, argv) == ([], ["program.py"])
     assert folder != os.getcwd()
 
@@ -110,7 +142,7 @@ def test_the_order_of_a_set_of_strings_is_the_same_in_every_run() -> None:
 def test_exceptions_are_named() -> None:
     found = run("def f(x): return 1 // x", "[0]", "[1]", "['a']")
     assert found.results == (Result(error="ZeroDivisionError"), Result(1), Result(error="TypeError"))
-    assert run("1 / 0\ndef f(x): pass") == programs.ProgramRun((), Ending.FAILED, "ZeroDivisionError")
+    assert run("1 / 0\ndef f(x): pass") == ProgramRun((), Ending.FAILED, "ZeroDivisionError")
     assert run("return\ndef f(x): pass").ending is Ending.NOT_COMPILED
     strange = "E = type('a\\nb\\x1b[31m', (Exception,), {})\ndef f(x): raise E"
     assert run(strange).results == (Result(error="an exception"),)
@@ -140,7 +172,7 @@ def test_exceptions_are_named() -> None:
     ],
 )
 def test_ordinary_programs_pass(body: str) -> None:
-    verdict = check_program(f"def f(x):\n    {body}\n", "f", FRONT, LIMITS)
+    verdict = check_program(f"def f(x):\n    {body}\n", "f", FRONT, LIMITS, RUN)
     assert verdict.correct, verdict
 
 
@@ -148,7 +180,7 @@ def test_ordinary_programs_pass(body: str) -> None:
 
 
 def outputs(code: str, *stdin: str) -> list[Any]:
-    found = run_program(code, None, stdin, LIMITS)
+    found = RUN(code, None, stdin, LIMITS)
     return [result.value if not result.error else result.error for result in found.results]
 
 
@@ -179,8 +211,8 @@ def test_a_script_that_fails_says_how() -> None:
 def test_printed_lines_are_compared_without_the_white_space_around_them() -> None:
     tests = [{"stdin": "2 3\n", "stdout": "2\n3\n"}]
     right = "for n in input().split():\n    print(n, end=' \\n')\nprint()"
-    assert check_program(right, None, tests, LIMITS).correct
-    wrong = check_program("print(input())", None, tests, LIMITS)
+    assert check_program(right, None, tests, LIMITS, RUN).correct
+    wrong = check_program("print(input())", None, tests, LIMITS, RUN)
     assert (wrong.outcome, wrong.detail) == (Outcome.WRONG, r"test 1: expected '2\n3\n', got '2 3\n'")
 
 
@@ -217,7 +249,7 @@ def test_printed_lines_are_compared_without_the_white_space_around_them() -> Non
     ],
 )
 def test_the_first_stage_that_fails_is_told(answer: str, outcome: Outcome, detail: str) -> None:
-    verdict = check_program(answer, "f", FRONT, LIMITS)
+    verdict = check_program(answer, "f", FRONT, LIMITS, RUN)
     assert (verdict.outcome, verdict.detail) == (outcome, detail)
     assert verdict.score == (1.0 if outcome is Outcome.CORRECT else 0.0)
 
@@ -230,28 +262,19 @@ def test_only_two_fences_hold_a_program() -> None:
 
 @given(st.text() | st.text(alphabet="def(x):\n return[]{}'\"\\`#=+-\x00\ud800", max_size=60))
 def test_no_text_makes_the_checker_raise(answer: str) -> None:
-    assert check_program(answer, "f", FRONT, LIMITS).outcome is not Outcome.CORRECT
+    assert check_program(answer, "f", FRONT, LIMITS, RUN).outcome is not Outcome.CORRECT
 
 
 def test_odd_escapes_are_no_fault_of_a_program() -> None:
-    assert check_program("def f(x):\n    '\\d'\n    return [42] + sorted(x)", "f", FRONT, LIMITS).correct
-
-
-def test_what_is_not_protected_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    program_check._warn.cache_clear()
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            check_program("def f(x): pass", "f", FRONT, LIMITS)
-    assert [record.message for record in caplog.records] == [
-        "programs written by the model run as your user without a sandbox: time and memory are limited, but "
-        "they can read your files, use the network and leave processes behind"
-    ]
+    assert check_program(
+        "def f(x):\n    '\\d'\n    return [42] + sorted(x)", "f", FRONT, LIMITS, run_program
+    ).correct
 
 
 def test_a_process_that_cannot_start_leaves_the_sample_unscored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs.sys, "executable", "/nowhere/python")
-    verdict = check_program("def f(x): return 1", "f", FRONT, LIMITS)
+    verdict = check_program("def f(x): return 1", "f", FRONT, LIMITS, run_program)
     assert verdict.outcome is Outcome.ERROR
     assert "/nowhere/python" in verdict.detail
     monkeypatch.setattr(programs.sys, "executable", "/bin/false")
-    assert check_program("def f(x): return 1", "f", FRONT, LIMITS).outcome is Outcome.ERROR
+    assert check_program("def f(x): return 1", "f", FRONT, LIMITS, run_program).outcome is Outcome.ERROR

@@ -18,6 +18,7 @@ from r1kit.pipeline.space import bytes_needed
 from r1kit.pipeline.store import RunFolder, tidy_run
 from r1kit.seeds import derive
 from r1kit.stages.protocol import ModelSource, StageContext
+from r1kit.tasks.protocol import RunsPrograms
 from r1kit.tracking.metrics import RunLog, ScalarWriter
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
@@ -56,6 +57,7 @@ def run_recipe(
     Raises:
         RunFolderError: the folder is in use, belongs to another recipe or other settings, holds an unfinished
             run and `resume` was not asked for, or the disk is too small.
+        SandboxError: a task runs programs, and nothing on this machine holds them.
         Interrupted: the stop flag was set; the state is saved.
     """
     folder = RunFolder(out)
@@ -69,10 +71,11 @@ def run_recipe(
         names = list(dict.fromkeys(step.stage for step in everything))
         if not all(step.done for step in steps):
             _check_inputs(recipe, everything, steps, options)
+            programs = _protections(recipe)
             require_space(
                 out, bytes_needed(recipe, [s.stage for s in steps if s.work == "train" and not s.done])
             )
-            _Run(recipe, folder, progress, stop).go(steps, names)
+            _Run(recipe, folder, progress, stop).go(steps, names, programs)
         return folder.write_results(names)
 
 
@@ -83,12 +86,16 @@ class _Run:
         self.recipe, self.folder, self.progress, self.stop = recipe, folder, progress, stop
         self.device = choose_device(recipe.run.device, recipe.run.threads)
 
-    def go(self, steps: Sequence[Step], names: Sequence[str]) -> None:
-        """Do the steps in order; `results.json` is brought up to date after each."""
+    def go(self, steps: Sequence[Step], names: Sequence[str], programs: Mapping[str, Any]) -> None:
+        """Do the steps in order; `results.json` is brought up to date after each.
+
+        `programs`: of the tasks that run any, what locks them in.
+        """
         recipe = self.recipe
         machine = describe_machine(self.device)
         self.folder.write_manifest(
             {"recipe": recipe.data, "seed": recipe.run.seed, "stages": list(names), **machine}
+            | ({"programs": programs} if programs else {})
         )
         for step in steps:
             if step.state == "changed":
@@ -165,6 +172,12 @@ class _Run:
     def dataset(self, name: str) -> str:
         """A stage's data set, or one outside the run."""
         return str(self.folder.output(name, "dataset")) if name in self.recipe.run.stages else name
+
+
+def _protections(recipe: Recipe) -> dict[str, Any]:
+    """Of the tasks that run programs, what locks them in. Raises SandboxError before anything is trained."""
+    tasks = recipe.tasks.items()
+    return {name: dict(task.protection()) for name, task in tasks if isinstance(task, RunsPrograms)}
 
 
 def _base_model(recipe: Recipe) -> str:

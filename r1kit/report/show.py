@@ -62,6 +62,7 @@ def blocks(run: Path, against: str | None = None) -> list[RenderableType]:
     if not stages and not evaluated and not written:
         raise UserError(f"{run}: holds no stage, metrics or results; is it a run folder?")
     parts: list[RenderableType] = [Text(f"{folder.resolve().name}: {state(folder, stages)}", style="bold")]
+    parts += program_lines(folder)
     parts += [terminal_table(evaluated, stages), *run_changes(folder, evaluated, against)]
     parts += behaviour_tables(evaluated)
     for name, path in written.items():
@@ -78,6 +79,20 @@ def stage_states(folder: Path) -> dict[str, str]:
     """Stage -> "started" or "finished", from each `stages/NAME/stage.json`, oldest first."""
     found = sorted(folder.glob("stages/*/stage.json"), key=lambda path: (path.stat().st_mtime, path))
     return {path.parent.name: str(json_object(path).get("status")) for path in found}
+
+
+def program_lines(folder: Path) -> list[RenderableType]:
+    """What locked in the programs that the model wrote, a line for each task that ran any."""
+    manifest = folder / "run.json"
+    found = json_object(manifest).get("programs") if manifest.exists() else None
+    records = found.items() if isinstance(found, dict) else ()
+    return [_text(_program_line(task, record)) for task, record in records if isinstance(record, dict)]
+
+
+def _program_line(task: str, record: Row) -> str:
+    breaches = record.get("breaches")
+    could = f"; one could {', '.join(map(str, breaches))}" if isinstance(breaches, list) and breaches else ""
+    return f"programs of {task}: sandbox tier {record.get('tier')}{could}"
 
 
 def state(folder: Path, stages: dict[str, str]) -> str:

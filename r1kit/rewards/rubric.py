@@ -17,7 +17,7 @@ from r1kit.rewards.boundary import number, several, single
 from r1kit.rewards.files import GivenParameters, check_parameters, file_entry
 from r1kit.rewards.registry import RewardEntry, RewardInput, Scorer, find
 from r1kit.settings import Settings
-from r1kit.tasks.protocol import Task
+from r1kit.tasks.protocol import Task, VerifiesMany
 from r1kit.tasks.registry import settings_from
 from r1kit.text.tags import ANSWER_CLOSE, ANSWER_OPEN, ParsedResponse, final_part, parse
 from r1kit.types import Completion, Failure, Outcome, Problem, Reward, Unscored, Verdict
@@ -214,18 +214,59 @@ def grade(problem: Problem, completion: Completion, task: Task) -> tuple[ParsedR
 
     For a free-form task the text after the thinking, if it has no answer tags, is the answer.
     """
+    (graded,) = grade_many([(problem, completion)], {problem.task: task})
+    return graded
+
+
+def grade_many(
+    samples: Sequence[tuple[Problem, Completion]], tasks: Mapping[str, Task]
+) -> list[tuple[ParsedResponse, Verdict]]:
+    """`grade` of each sample, in order; a task that verifies many answers at once gets its own together.
+
+    Args:
+        samples: problems with one completion each.
+        tasks: by name; every problem's task must be there.
+    """
+    read = [_read(problem, completion, tasks[problem.task]) for problem, completion in samples]
+    waiting: dict[str, list[int]] = {}  # task -> indices of samples with an answer
+    for index, (_, found) in enumerate(read):
+        if isinstance(found, str):
+            waiting.setdefault(samples[index][0].task, []).append(index)
+    verdicts = [found if isinstance(found, Verdict) else None for _, found in read]
+    for name, indices in waiting.items():
+        answers = [(samples[index][0], str(read[index][1])) for index in indices]
+        for index, verdict in zip(indices, _verified(tasks[name], answers), strict=True):
+            verdicts[index] = verdict
+    graded = zip(read, verdicts, strict=True)
+    return [(parsed, verdict) for (parsed, _), verdict in graded if verdict is not None]
+
+
+def _read(problem: Problem, completion: Completion, task: Task) -> tuple[ParsedResponse, str | Verdict]:
+    """The response with its answer, or with the verdict that it has none."""
     parsed = parse(completion.text)
     answer = parsed.answer
     if answer is None and task.free_form:
         answer = _untagged(completion.text)
     if answer is None:
         return parsed, Verdict(Outcome.NO_ANSWER, None, 0.0, parsed.fault or "no answer")
+    return parsed, answer
+
+
+def _verified(task: Task, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+    """Every answer's verdict."""
+    batches = [answers] if isinstance(task, VerifiesMany) else [[each] for each in answers]
+    return [verdict for batch in batches for verdict in _verified_together(task, batch)]
+
+
+def _verified_together(task: Task, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+    """The verdicts on answers; ERROR on all of them where the verifier raises, which leaves them unscored."""
     try:
-        return parsed, task.verify(problem, answer)
-    except (
-        Exception
-    ) as error:  # model text met a fault of the verifier: the sample is unscored, the run goes on
-        return parsed, Verdict(Outcome.ERROR, answer, 0.0, f"{type(error).__name__}: {error}"[:200])
+        if isinstance(task, VerifiesMany):
+            return task.verify_many(answers)
+        return [task.verify(problem, answer) for problem, answer in answers]
+    except Exception as error:  # model text met a fault of the verifier: the run goes on
+        detail = f"{type(error).__name__}: {error}"[:200]
+        return [Verdict(Outcome.ERROR, answer, 0.0, detail) for _, answer in answers]
 
 
 def _untagged(response: str) -> str | None:

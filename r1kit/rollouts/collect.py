@@ -10,7 +10,7 @@ from typing import Any
 from r1kit import seeds
 from r1kit.errors import UnknownNameError
 from r1kit.rewards.registry import RewardInput
-from r1kit.rewards.rubric import Rubric, grade
+from r1kit.rewards.rubric import Rubric, grade_many
 from r1kit.rollouts.protocol import Sampler, SamplingParams
 from r1kit.tasks.protocol import Task
 from r1kit.text.templates import render
@@ -33,7 +33,7 @@ def collect(
 
     A group's random numbers follow from `seed`, the problem's task and id, and how often the problem came
     before in this call; the order of the problems does not matter. A verifier that raises gives that sample
-    the outcome ERROR (in `rewards.rubric.grade`, the only place that catches it). `reward` is None without a
+    the outcome ERROR (in `rewards.rubric`, the only place that catches it). `reward` is None without a
     rubric, or when the sample cannot be scored; then `unscored` says why.
 
     Args:
@@ -47,10 +47,13 @@ def collect(
             raise UnknownNameError("task", problem.task, tasks, f"problem {problem.id}")
     prompts = [render(template, problem, tokenizer) for problem in problems]
     drawn = sampler.sample(prompts, group_size, params, _group_seeds(problems, seed))
-    samples = [
-        RewardInput(problem, completion, *grade(problem, completion, tasks[problem.task]))
+    pairs = [
+        (problem, completion)
         for problem, completions in zip(problems, drawn, strict=True)
         for completion in completions
+    ]
+    samples = [
+        RewardInput(*pair, *graded) for pair, graded in zip(pairs, grade_many(pairs, tasks), strict=True)
     ]
     scored = [None] * len(samples) if rubric is None else rubric.outcomes(samples, steps_left)
     rollouts = (_rollout(sample, outcome) for sample, outcome in zip(samples, scored, strict=True))

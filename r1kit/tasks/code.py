@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import xxhash
 
 from r1kit import seeds
-from r1kit.errors import DataError, RecipeError
+from r1kit.errors import DataError, RecipeError, SandboxError
 from r1kit.tasks import program_requests, sources
 from r1kit.tasks.code_rows import Tests, read_prompt, read_solution, read_tests
 from r1kit.tasks.code_settings import CodeSettings
@@ -18,15 +19,16 @@ from r1kit.tasks.program_requests import ENTRY, FAMILY, Program
 from r1kit.tasks.protocol import SPLITS, split_of
 from r1kit.tasks.shares import pick
 from r1kit.types import Message, Outcome, Problem, Split, Verdict
-from r1kit.verify.program_check import check_program
-from r1kit.verify.programs import SUPPORTED, Limits
+from r1kit.verify.program_check import Check, check_programs
+from r1kit.verify.program_run import Limits, Runner
+from r1kit.verify.sandbox.protection import find_protection
 
 NAME = "code"
 _PATIENCE = 10_000  # draws in a row that bring no new request before the settings count as exhausted
 
 
 class Code:
-    """The task. `Code(CodeSettings(steps=(1,), run_unsandboxed=True)).problems("test")`.
+    """The task. `Code(CodeSettings(steps=(1,))).problems("test")`.
 
     Generated requests have the words, and the splits, of the micro world's pages; see `program_requests`.
     """
@@ -37,23 +39,61 @@ class Code:
 
     def __init__(self, settings: CodeSettings) -> None:
         self.settings = settings
+        # `_key` of a problem -> processor time of its own solution; None where it has none that passes
+        self._reference_seconds: dict[str, float | None] = {}
 
     def problems(self, split: Split) -> Sequence[Problem]:
         """The problems of a split, later copies of one left out.
 
-        Raises RecipeError when running programs was not asked for, or the settings have too few problems;
+        Raises SandboxError where programs may not run, RecipeError when the settings have too few problems,
         DataError for a bad row.
         """
-        self._require_consent()
+        self.protection()
         return self._splits[split]
 
+    def protection(self) -> Mapping[str, Any]:
+        """The sandbox in force, found once per process. Raises SandboxError where programs may not run."""
+        found = find_protection(self.settings.workers)
+        found.require(self.settings.allow_unsafe_programs)
+        return {**found.record(), "allow_unsafe_programs": self.settings.allow_unsafe_programs}
+
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        """CORRECT when the program passes every test; see `check_program`."""
-        if refusal := self._refusal():
-            return Verdict(Outcome.ERROR, None, 0.0, refusal)
+        """CORRECT when the program passes every test; see `check_programs`."""
+        (verdict,) = self.verify_many([(problem, answer)])
+        return verdict
+
+    def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+        """As `verify`, several programs at a time; ERROR where programs may not run."""
+        settings, found = self.settings, find_protection(self.settings.workers)
+        try:
+            run = found.require(settings.allow_unsafe_programs)
+        except SandboxError as error:
+            return [Verdict(Outcome.ERROR, None, 0.0, str(error))] * len(answers)
+        checks = [self._check(problem, answer) for problem, answer in answers]
+        verdicts = check_programs(checks, run, found.workers, settings.batch_seconds)
+        keys = [_key(p) if verdict.correct else "" for (p, _), verdict in zip(answers, verdicts, strict=True)]
+        right = {key: problem for key, (problem, _) in zip(keys, answers, strict=True) if key}
+        self._measure({key: right[key] for key in right if key not in self._reference_seconds}, run)
+        seconds = [self._reference_seconds.get(key) for key in keys]
+        return [_with_reference(verdict, known) for verdict, known in zip(verdicts, seconds, strict=True)]
+
+    def _check(self, problem: Problem, answer: str) -> Check:
         settings, reference = self.settings, problem.reference
         limits = Limits(settings.seconds, 2.0 + 3.0 * settings.seconds, settings.memory_mb)
-        return check_program(answer, reference.get("entry"), reference["tests"], limits)
+        return Check(answer, reference.get("entry"), reference["tests"], limits)
+
+    def _measure(self, problems: Mapping[str, Problem], run: Runner) -> None:
+        """Note what the solutions of problems take: the lesser of two runs, which was disturbed less."""
+        solutions = [(problem, problem.reference.get("solution")) for problem in problems.values()]
+        checks = [
+            self._check(problem, solution) for problem, solution in solutions for _ in range(2) if solution
+        ]
+        workers = find_protection(self.settings.workers).workers
+        verdicts = iter(check_programs(checks, run, workers, self.settings.batch_seconds))
+        for key, (_, solution) in zip(problems, solutions, strict=True):
+            pair = [next(verdicts).program for _ in range(2)] if solution else []
+            times = [scores.cpu_seconds for scores in pair if scores and scores.passes]
+            self._reference_seconds[key] = min(times, default=None)
 
     def gold(self, problem: Problem) -> str:
         """A right program. Raises DataError for a loaded problem that came without one."""
@@ -64,7 +104,7 @@ class Code:
 
     def problem_from_reference(self, row: Mapping[str, Any], where: str = "row") -> Problem:
         """The problem of a row with `tests` (or `test_list`, or `input_output`), see `code_rows`."""
-        self._require_consent()
+        self.protection()
         return self._stored(str(row.get("prompt", "")), read_tests(row, where), read_solution(row))
 
     @property
@@ -72,22 +112,6 @@ class Code:
         """Rows left out under `skip_bad_rows`."""
         self._splits  # noqa: B018 - reading the data counts them
         return self._skipped
-
-    def _refusal(self) -> str:
-        """Why no program may be run, or ""."""
-        if not SUPPORTED:
-            return "task 'code' needs a POSIX system (Linux, macOS): it limits what a program may use"
-        if not self.settings.run_unsandboxed:
-            return (
-                "task 'code' runs programs that the model wrote, as your user and without a sandbox: they "
-                "can read your files, use the network and leave processes behind; set run_unsandboxed=true "
-                "(in a recipe's tasks, or with --set) to accept that"
-            )
-        return ""
-
-    def _require_consent(self) -> None:
-        if refusal := self._refusal():
-            raise RecipeError(refusal)
 
     @cached_property
     def _splits(self) -> dict[Split, list[Problem]]:
@@ -163,3 +187,14 @@ class Code:
         tags = ("function" if tests.entry else "script",)
         messages = (Message("user", text),)
         return Problem(f"{NAME}/{key}", NAME, messages, reference, self.settings.language, tags)
+
+
+def _key(problem: Problem) -> str:
+    """Names solution and tests; rows of a file may have one id and differ in them."""
+    return xxhash.xxh3_128_hexdigest(repr(problem.reference).encode("utf-8", "surrogatepass"))
+
+
+def _with_reference(verdict: Verdict, seconds: float | None) -> Verdict:
+    if verdict.program is None or seconds is None:
+        return verdict
+    return replace(verdict, program=replace(verdict.program, reference_seconds=seconds))

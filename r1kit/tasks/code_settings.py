@@ -1,4 +1,4 @@
-"""The settings of the `code` task: generated requests or a file, and whether and how programs may run."""
+"""The settings of the `code` task: generated requests or a file, and how programs may run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from r1kit.tasks.program_requests import LANGUAGES
 class CodeSettings(Settings):
     """Where the problems come from, and what their programs may use."""
 
-    run_unsandboxed: bool = False
-    """Must be true: the task runs programs that the model wrote, as your user, with limits on time and memory
-    but no sandbox; they can read your files, use the network and leave processes behind."""
+    allow_unsafe_programs: bool = False
+    """Run programs that the model wrote also where no sandbox holds them, as on macOS: as your user, with
+    limits alone; they can read your files, use the network and leave processes behind."""
     seconds: Annotated[int, Field(ge=1, le=600)] = 2
     """CPU time of one program, all its tests together; the wall clock ends it after 2 + 3 times that."""
     memory_mb: Annotated[int, Field(ge=64, le=1 << 20)] = 512
     """Address space of one program; not limited on macOS."""
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Programs that run at a time; 0: one per processor."""
+    batch_seconds: Annotated[int, Field(ge=1)] = 1800
+    """After so long, no further program of one step's samples is begun; the rest of them is unscored."""
     steps: Annotated[
         tuple[int, ...],
         BeforeValidator(

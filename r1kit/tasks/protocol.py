@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from r1kit import seeds
 from r1kit.types import Problem, Split, Verdict
@@ -44,6 +44,22 @@ class Task(Protocol):
 
     def problem_from_reference(self, row: Mapping[str, Any], where: str = "row") -> Problem:
         """The problem of a row that has `reference_keys`. Raises DataError that starts with `where`."""
+
+
+@runtime_checkable
+class VerifiesMany(Protocol):
+    """A task that checks many answers faster together than one by one."""
+
+    def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+        """As `Task.verify` of each, in order, in bounded time."""
+
+
+@runtime_checkable
+class RunsPrograms(Protocol):
+    """A task that runs programs which the model wrote."""
+
+    def protection(self) -> Mapping[str, Any]:
+        """What locks them in, for `run.json`. Raises SandboxError where they may not run."""
 
 
 def split_of(task: str, key: str) -> Split:

@@ -42,7 +42,7 @@ TASKS: Mapping[str, TaskEntry] = {
         KnightsKnaves, KnightsKnavesSettings, "who always tells the truth and who always lies"
     ),
     "math": TaskEntry(Math, MathSettings, "answers that can be checked: stories, equations, GSM8K and MATH"),
-    "code": TaskEntry(Code, CodeSettings, "small Python programs, run on tests without a sandbox"),
+    "code": TaskEntry(Code, CodeSettings, "small Python programs, run on tests in a sandbox"),
 }
 
 

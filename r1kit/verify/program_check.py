@@ -3,59 +3,111 @@
 from __future__ import annotations
 
 import ast
-import logging
+import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from r1kit.types import Outcome, Verdict
+from r1kit.types import Outcome, ProgramScores, Verdict
+from r1kit.verify.program_batch import run_batch
+from r1kit.verify.program_run import Ending, Limits, ProgramRun, Result, Runner
 from r1kit.verify.program_text import parse_program
 from r1kit.verify.program_values import python_text, same
-from r1kit.verify.programs import Ending, Limits, ProgramRun, Result, run_program
 
 MAX_CHARACTERS = 20_000
 """Longest program read."""
 
 _FENCE = "```"
 _SHOWN = 60  # characters of a value in a verdict's detail
-_log = logging.getLogger(__name__)
+_NO_PROGRAM = "does not parse"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An answer, and what its program must do."""
+
+    answer: str  # the program, or text with one ``` block that holds it
+    entry: str | None  # the function that the tests call; None for a script
+    tests: Sequence[Mapping[str, Any]]
+    """`{"args": […], "expected": …}` each, in the notation of `program_values`; for a script
+    `{"stdin": "…", "stdout": "…"}`."""
+    limits: Limits  # for all tests together
 
 
 def check_program(
-    answer: str, entry: str | None, tests: Sequence[Mapping[str, Any]], limits: Limits
+    answer: str, entry: str | None, tests: Sequence[Mapping[str, Any]], limits: Limits, run: Runner
 ) -> Verdict:
-    """Run the program of an answer on every test. Never raises on any `answer`.
+    """The verdict on one answer; see `check_programs`."""
+    (verdict,) = check_programs([Check(answer, entry, tests, limits)], run)
+    return verdict
 
-    CORRECT when all tests pass. MALFORMED when it is no Python program or does not define `entry`; TIMEOUT
+
+def check_programs(
+    checks: Sequence[Check], run: Runner, workers: int = 1, seconds: float = math.inf
+) -> list[Verdict]:
+    """Run the program of each answer on every test. Never raises on any answer.
+
+    CORRECT when all tests pass. MALFORMED when it is no Python program or does not define its entry; TIMEOUT
     on the limit of time; ERROR when no process could be started; else WRONG. `detail` tells of the first
-    failure.
+    failure, `program` of all four scores.
 
     Args:
-        answer: the program, or text with one ``` block that holds it.
-        entry: the function that the tests call; None for a script.
-        tests: `{"args": […], "expected": …}` each, in the notation of `program_values`; for a script
-            `{"stdin": "…", "stdout": "…"}`.
-        limits: for all tests together.
+        checks: what is to be checked.
+        run: where programs run.
+        workers: programs at a time.
+        seconds: after which no further one begins; the answers that remain are ERROR.
     """
-    if len(answer) > MAX_CHARACTERS:
-        detail = f"longer than {MAX_CHARACTERS} characters"
-        return Verdict(Outcome.MALFORMED, answer[:MAX_CHARACTERS], 0.0, detail)
-    code = unfenced(answer)
-    if fault := _form_fault(code, entry):
-        return Verdict(Outcome.MALFORMED, code, 0.0, fault)
-    _warn()
-    inputs = [test["stdin"] if entry is None else python_text(test["args"]) for test in tests]
-    run = run_program(code, entry, inputs, limits)
-    if run.ending is Ending.NOT_COMPILED:
-        return Verdict(Outcome.MALFORMED, code, 0.0, "does not parse")
-    if run.ending is Ending.FAILED:
-        return Verdict(Outcome.WRONG, code, 0.0, f"raises {run.reason}")
+    codes = [unfenced(check.answer) for check in checks]
+    faults = [_form_fault(check, code) for check, code in zip(checks, codes, strict=True)]
+    # Judged where it ran: a batch of results at the limit of their size would fill the memory.
+    works = [
+        partial(_judged, check, code, run)
+        for check, code, fault in zip(checks, codes, faults, strict=True)
+        if fault is None
+    ]
+    verdicts = iter(run_batch(works, workers, seconds))
+    late = Verdict(Outcome.ERROR, None, 0.0, f"{len(works)} programs took more than {seconds:g} s together")
+    return [(next(verdicts) or late) if fault is None else fault for fault in faults]
+
+
+def _judged(check: Check, code: str, run: Runner) -> Verdict:
+    return _verdict(check, code, run(code, check.entry, _inputs(check), check.limits))
+
+
+def _inputs(check: Check) -> list[str]:
+    if check.entry is None:
+        return [test["stdin"] for test in check.tests]
+    return [python_text(test["args"]) for test in check.tests]
+
+
+def _verdict(check: Check, code: str, run: ProgramRun) -> Verdict:
+    """What a run says of the program."""
     if run.ending is Ending.NOT_STARTED:
         return Verdict(Outcome.ERROR, code, 0.0, f"no process for the program: {run.reason}"[:200])
-    for number, (test, result) in enumerate(zip(tests, run.results, strict=False), start=1):
-        if fault := _test_fault(test, result):
-            return Verdict(Outcome.WRONG, code, 0.0, f"test {number}: {fault}")
-    return _ended(code, run, len(tests), limits)
+    if run.ending is Ending.NOT_COMPILED:
+        return Verdict(Outcome.MALFORMED, code, 0.0, _NO_PROGRAM, _scores(check, parses=False))
+    faults = [_test_fault(test, result) for test, result in zip(check.tests, run.results, strict=False)]
+    complete = run.ending is Ending.FINISHED and len(run.results) == len(check.tests) > 0
+    scores = replace(
+        _scores(check, parses=True),
+        runs=complete and not any(result.error for result in run.results),
+        passed=faults.count("") if len(run.results) <= len(check.tests) else 0,
+        cpu_seconds=run.cpu_seconds,
+    )
+    if run.ending is Ending.FAILED:
+        return Verdict(Outcome.WRONG, code, 0.0, f"raises {run.reason}", scores)
+    for number, fault in enumerate(faults, start=1):
+        if fault:
+            return Verdict(Outcome.WRONG, code, 0.0, f"test {number}: {fault}", scores)
+    if complete:
+        return Verdict(Outcome.CORRECT, code, 1.0, f"passes {len(check.tests)} tests", scores)
+    outcome, detail = _ended(run, check)
+    return Verdict(outcome, code, 0.0, detail, scores)
+
+
+def _scores(check: Check, parses: bool) -> ProgramScores:
+    return ProgramScores(parses, tests=len(check.tests))
 
 
 def unfenced(answer: str) -> str:
@@ -65,19 +117,25 @@ def unfenced(answer: str) -> str:
     return "\n".join(lines[fences[0] + 1 : fences[1]]) if len(fences) == 2 else answer
 
 
-def _form_fault(code: str, entry: str | None) -> str:
-    """Why the text is not a program of the asked form, or ""."""
+def _form_fault(check: Check, code: str) -> Verdict | None:
+    """The verdict on a text that is not a program of the asked form; None for a program to be run."""
+    scores = _scores(check, parses=False)
+    if len(check.answer) > MAX_CHARACTERS:
+        detail = f"longer than {MAX_CHARACTERS} characters"
+        return Verdict(Outcome.MALFORMED, check.answer[:MAX_CHARACTERS], 0.0, detail, scores)
     try:
         tree = parse_program(code)
     except SyntaxError as error:
-        return f"does not parse (line {error.lineno})" if error.lineno else "does not parse"
+        detail = f"{_NO_PROGRAM} (line {error.lineno})" if error.lineno else _NO_PROGRAM
+        return Verdict(Outcome.MALFORMED, code, 0.0, detail, scores)
     except (ValueError, RecursionError, MemoryError):  # half a surrogate pair or NUL; nested too deeply
-        return "does not parse"
+        return Verdict(Outcome.MALFORMED, code, 0.0, _NO_PROGRAM, scores)
     if not tree.body:
-        return "empty program"
-    if entry is not None and not any(_binds(node, entry) for node in ast.walk(tree)):
-        return f"does not define {entry}"
-    return ""
+        return Verdict(Outcome.MALFORMED, code, 0.0, "empty program", scores)
+    if check.entry is not None and not any(_binds(node, check.entry) for node in ast.walk(tree)):
+        detail = f"does not define {check.entry}"
+        return Verdict(Outcome.MALFORMED, code, 0.0, detail, _scores(check, parses=True))
+    return None
 
 
 def _binds(node: ast.AST, name: str) -> bool:
@@ -101,19 +159,17 @@ def _test_fault(test: Mapping[str, Any], result: Result) -> str:
     return "" if right else f"expected {_short(expected)}, got {_short(got)}"
 
 
-def _ended(code: str, run: ProgramRun, count: int, limits: Limits) -> Verdict:
-    """The verdict when no result is wrong: all are there, some are missing, or there are too many."""
+def _ended(run: ProgramRun, check: Check) -> tuple[Outcome, str]:
+    """What to say when no result is wrong, but some are missing or there are too many."""
     at = f"in test {len(run.results) + 1}"
     match run.ending:
         case Ending.TOO_SLOW:
-            return Verdict(Outcome.TIMEOUT, code, 0.0, f"too slow: stopped {at}")
+            return Outcome.TIMEOUT, f"too slow: stopped {at}"
         case Ending.TOO_MUCH:
-            return Verdict(Outcome.WRONG, code, 0.0, f"more than {limits.result_bytes} bytes of results")
-        case Ending.FINISHED if len(run.results) == count > 0:
-            return Verdict(Outcome.CORRECT, code, 1.0, f"passes {count} tests")
-    if len(run.results) > count:
-        return Verdict(Outcome.WRONG, code, 0.0, "more results than tests")
-    return Verdict(Outcome.WRONG, code, 0.0, f"breaks off {at}{f' ({run.reason})' if run.reason else ''}")
+            return Outcome.WRONG, f"more than {check.limits.result_bytes} bytes of results"
+    if len(run.results) > len(check.tests):
+        return Outcome.WRONG, "more results than tests"
+    return Outcome.WRONG, f"breaks off {at}{f' ({run.reason})' if run.reason else ''}"
 
 
 def _lines(text: str) -> list[str]:
@@ -124,12 +180,3 @@ def _lines(text: str) -> list[str]:
 def _short(value: Any) -> str:
     text = python_text(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-@cache
-def _warn() -> None:
-    """Say once per process what is not protected."""
-    _log.warning(
-        "programs written by the model run as your user without a sandbox: time and memory are limited, but "
-        "they can read your files, use the network and leave processes behind"
-    )

@@ -1,8 +1,8 @@
 """What runs inside the process of a program: the harness, as text.
 
 It is text and not a module because nothing in r1kit's own process may execute code: it is handed to a fresh
-interpreter alone. It knows the arguments and never the expected results. It writes one JSON line after
-another to a pipe of its own:
+interpreter alone, of one program (`SOURCE`) or of a sandbox (`sandbox.zygote`). It knows the arguments and
+never the expected results. It writes one JSON line after another to a pipe of its own:
 
     ["ready"]                  the limits stand and nothing of the program has run yet
     ["syntax"]                 it does not compile; the last line
@@ -16,7 +16,7 @@ either way.
 
 from __future__ import annotations
 
-SOURCE = r"""
+HARNESS = r"""
 import builtins, os, resource, sys
 from _json import encode_basestring_ascii as quote  # importing json takes longer than all the rest
 
@@ -77,8 +77,7 @@ def call(function, arguments):
     else:
         send('"value"', result)
 
-def redirect(target, path, flags):
-    opened = os.open(path, flags, 0o600)
+def redirect(target, opened):
     if opened != target:  # it is where the program closed the target
         os.dup2(opened, target)
         os.close(opened)
@@ -99,14 +98,12 @@ def run_script(code):
     sys.stdout.flush()
     sys.__stdout__.flush()
 
-def script(code, given):
-    os.chdir(FOLDER)
-    with open("stdin", "wb") as file:
+def script(code, given, source, sink):
+    with open(source, "wb", closefd=False) as file:
         file.write(given.encode("utf-8", "surrogatepass"))
-    redirect(0, "stdin", os.O_RDONLY)
-    redirect(1, "stdout", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-    os.unlink("stdin")
-    os.unlink("stdout")
+    os.lseek(source, 0, os.SEEK_SET)
+    redirect(0, source)
+    redirect(1, sink)
     printed = os.dup(1)
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="replace", closefd=False)
     sys.stdout = sys.__stdout__ = open(
@@ -122,22 +119,16 @@ def script(code, given):
     else:
         send('"value"', result)
 
-def main():
-    with open(0, "rb", closefd=False) as file:
-        code, entry, inputs, limits = eval(file.read())
-    redirect(0, os.devnull, os.O_RDONLY)
-    for name, (soft, hard) in limits.items():
-        limit(name, soft, hard)
+def run(code, entry, inputs, streams):
     sys.argv[:] = ["program.py"]
     builtins.exit = builtins.quit = sys.exit  # what -S leaves out and programs use
-    send('"ready"')
     try:
         code = compile(code, "program.py", "exec", dont_inherit=True)
     except BaseException:
         return send('"syntax"')
     if entry is None:
         for given in inputs:
-            script(code, given)
+            script(code, given, *streams())
         return
     try:
         function = find(load(code, "program"), entry)
@@ -145,8 +136,32 @@ def main():
         return raised('"failed"', error)
     for arguments in inputs:
         call(function, arguments)
+"""
+"""Functions that run a program on its inputs. They need PIPE, the descriptor that results are written to;
+`streams()` opens a script's stdin and stdout, empty files both."""
+
+SOURCE = (
+    HARNESS
+    + r"""
+def streams():
+    os.chdir(FOLDER)
+    opened = [os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600) for name in ("stdin", "stdout")]
+    os.unlink("stdin")
+    os.unlink("stdout")
+    return opened
+
+def main():
+    with open(0, "rb", closefd=False) as file:
+        code, entry, inputs, limits = eval(file.read())
+    redirect(0, os.open(os.devnull, os.O_RDONLY))
+    for name, (soft, hard) in limits.items():
+        limit(name, soft, hard)
+    send('"ready"')
+    run(code, entry, inputs, streams)
 
 PIPE, FOLDER = int(sys.argv[1]), os.getcwd()
 main()
 os._exit(0)  # threads and exit handlers of the program have no say
 """
+)
+"""The whole text for an interpreter of one program."""

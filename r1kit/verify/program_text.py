@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 import unicodedata
 import warnings
 from itertools import groupby
@@ -10,6 +11,8 @@ from itertools import groupby
 MAX_MARKS = 30
 """Combining marks in a row, as in Unicode's stream-safe text (UAX #15, section 13). Python normalises the
 names of a program, which takes quadratic time on longer runs."""
+
+_filters = threading.Lock()  # the filters of warnings are the whole process's
 
 
 def parse_program(code: str) -> ast.Module:
@@ -20,7 +23,7 @@ def parse_program(code: str) -> ast.Module:
     """
     if longest_run_of_marks(code) > MAX_MARKS:
         raise SyntaxError(f"more than {MAX_MARKS} combining marks in a row")
-    with warnings.catch_warnings():
+    with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(code)
 

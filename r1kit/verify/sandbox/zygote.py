@@ -1,0 +1,260 @@
+"""What runs inside a zygote: a process that forks a locked-in child for each program, as text.
+
+A zygote never holds anything of a program: code, inputs and results go between the caller and the child
+through descriptors that the zygote only passes on, so that no child can find a former program's solution in
+the memory that it is forked with. From the caller it gets numbers, and it returns numbers:
+
+    {"resources": {…}, "script": false, "wall": 8.0, "folder_bytes": …}  + two descriptors: payload, results
+    b"end"                                                              the caller has read enough
+    {"status": 0, "cpu": 0.004, "full": false, "clean": true}           the child is dead and its folder empty
+
+The child gives up its rights before it sees the payload. `program_child.HARNESS` then runs the program.
+"""
+
+from __future__ import annotations
+
+from r1kit.verify.program_child import HARNESS
+
+PRELOADED = (
+    *("abc", "argparse", "array", "ast", "base64", "binascii", "bisect", "bz2", "calendar", "cmath"),
+    *("collections", "collections.abc", "concurrent.futures.thread", "contextlib", "copy", "csv", "ctypes"),
+    *("dataclasses", "datetime", "decimal", "difflib", "enum", "fractions", "functools", "gc", "graphlib"),
+    *("hashlib", "heapq", "hmac", "inspect", "io", "itertools", "json", "keyword", "locale", "lzma", "math"),
+    *("numbers", "operator", "pathlib", "pprint", "queue", "random", "re", "secrets", "shutil", "signal"),
+    *("statistics", "string", "struct", "tempfile", "textwrap", "threading", "time", "timeit", "traceback"),
+    *("types", "typing", "unicodedata", "uuid", "warnings", "weakref", "zlib"),
+    *("encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16"),
+)
+"""Modules that programs use and that need not be read again for each."""
+
+SOURCE = (
+    HARNESS
+    + r"""
+import ctypes, errno, gc, importlib, json, random, select, signal, socket, struct, time
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 22, 38
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+CAPSET = {"x86_64": 126, "aarch64": 91}
+DAC_READ_SEARCH = 1 << 2
+POLL_SECONDS = 0.05  # how often the size of the folder is looked at
+MOST_ENTRIES = 2000  # files and folders of a program
+libc = ctypes.CDLL(None, use_errno=True)
+
+def check(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+def prctl(option, *values):
+    values = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)][:4]
+    return check(libc.prctl(ctypes.c_int(option), *values))
+
+def syscall(number, *values):
+    return check(libc.syscall(ctypes.c_long(number), *values))
+
+def add_rule(ruleset, path, rights):
+    opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        attributes = struct.pack("=Qi", rights, opened)
+        syscall(ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(1), attributes, ctypes.c_uint(0))
+    finally:
+        os.close(opened)
+
+def library_entries():
+    # Everything in the standard library's folders but what was installed beside it.
+    for folder in filter(os.path.isdir, sys.path):
+        for entry in os.scandir(folder):
+            if entry.name not in ("site-packages", "dist-packages"):
+                yield entry
+
+def make_ruleset(request):
+    attributes = struct.pack("=%dQ" % len(request["attributes"]), *request["attributes"])
+    ruleset = syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0))
+    for entry in library_entries():
+        try:
+            add_rule(ruleset, entry.path, request["read"] if entry.is_dir() else request["read_file"])
+        except FileNotFoundError:  # a link to nothing
+            pass
+    add_rule(ruleset, FOLDER, request["scratch"])
+    add_rule(ruleset, os.devnull, request["null"])
+    return ruleset
+
+def as_user(uid, action):
+    try:
+        os.setresgid(-1, uid, -1)
+        os.setresuid(-1, uid, -1)
+        return action()
+    finally:
+        os.setresuid(-1, 0, -1)
+        os.setresgid(-1, 0, -1)
+
+def choose_user():
+    # A user without any process or file, where this one may take on another; else None.
+    if os.geteuid() != 0:
+        return None
+    try:
+        os.setgroups([])
+        for uid in (CONFIG["user"], 65534):
+            try:
+                as_user(uid, os.getpid)
+            except OSError:  # not a user of this namespace
+                continue
+            os.chown(FOLDER, uid, uid)
+            return uid
+    except OSError:  # root in name only
+        pass
+    return None
+
+def can_read_library():
+    # Whether the user gets at the interpreter's own files and at its folder, which may lie in a closed home.
+    return all(os.access(path, os.R_OK, effective_ids=True) for path in (os.__file__, FOLDER))
+
+def drop_user():
+    if USER is not None:
+        if KEPT:
+            prctl(PR_SET_KEEPCAPS, 1)
+        os.setresgid(USER, USER, USER)
+        os.setresuid(USER, USER, USER)
+    header, data = struct.pack("=Ii", 0x20080522, 0), struct.pack("=6I", KEPT, KEPT, 0, 0, 0, 0)
+    syscall(CAPSET[os.uname().machine], header, data)
+
+def lock_in(parent):
+    drop_user()
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_DUMPABLE, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if RULESET is not None:
+        syscall(RESTRICT_SELF, ctypes.c_int(RULESET), ctypes.c_uint(0))
+    struct.pack_into("=I", FILTER, CONFIG["pid_at"], os.getpid())
+    prctl(PR_SET_SECCOMP, 2, ctypes.addressof(PROGRAM))
+
+def keep_only(*wanted):
+    # Moves the descriptors to 3, 4, … and closes every other one above.
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD, 64) for each in wanted]
+    for target, each in enumerate(moved, start=3):
+        os.dup2(each, target)
+    os.closerange(3 + len(moved), 1024)  # a zygote has a handful
+    return range(3, 3 + len(moved))
+
+def child(settings, payload, results, parent):
+    global PIPE
+    PIPE = results
+    try:
+        os.setsid()
+        opened = [os.memfd_create(name) for name in ("stdin", "stdout")] if settings["script"] else []
+        for name, (soft, hard) in settings["resources"].items():
+            if name != "NOFILE":
+                limit(name, soft, hard)
+        random.seed(0)  # a fork would be seeded from the system's randomness
+        lock_in(parent)
+        PIPE, payload, *opened = keep_only(results, payload, *opened)
+        limit("NOFILE", *settings["resources"]["NOFILE"])
+        with open(payload, "rb") as file:
+            code, entry, inputs = eval(file.read())
+        send('"ready"')
+    except BaseException as error:
+        send(quote("%s: %s" % (type(error).__name__, error)))
+        os._exit(1)
+    try:
+        run(code, entry, inputs, lambda: opened)
+    finally:
+        os._exit(0)  # threads and exit handlers of the program have no say
+
+def entries(folder, most):
+    # Every entry below the folder, inner ones first, up to `most`.
+    found = []
+    for entry in os.scandir(folder):
+        if len(found) >= most:
+            break
+        if entry.is_dir(follow_symlinks=False):
+            found += entries(entry.path, most - len(found) - 1)
+        found.append(entry)
+    return found
+
+def too_large(most_bytes):
+    try:
+        found = entries(FOLDER, MOST_ENTRIES)
+        used = sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in found)
+    except FileNotFoundError:  # it has just been removed
+        return False
+    except (OSError, RecursionError):  # a name too long, a closed folder, nested too deeply
+        return True
+    return len(found) >= MOST_ENTRIES or used > most_bytes
+
+def empty_folder():
+    try:
+        for entry in entries(FOLDER, MOST_ENTRIES):
+            (os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
+        return not os.listdir(FOLDER)
+    except (OSError, RecursionError):
+        return False
+
+def watch(pid, settings):
+    # Until the caller has read enough: whether the folder was too large; None if the caller is gone.
+    deadline = time.monotonic() + settings["wall"]
+    alive, full = True, False
+    while not select.select([CONTROL], [], [], POLL_SECONDS if alive else None)[0]:
+        full = too_large(settings["folder_bytes"])
+        if full or time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            alive = False
+    return full if CONTROL.recv(16) else None
+
+def serve():
+    me = os.getpid()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(CONTROL, 4096, 2)
+        if not message:
+            return
+        settings = json.loads(message)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                child(settings, *descriptors, me)
+            finally:
+                os._exit(1)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        full = watch(pid, settings)
+        os.kill(pid, signal.SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
+        clean = empty_folder()
+        if full is None:
+            return
+        cpu = usage.ru_utime + usage.ru_stime
+        reply = {"status": os.waitstatus_to_exitcode(status), "cpu": cpu, "clean": clean, "full": full}
+        CONTROL.send(json.dumps(reply).encode())
+
+CONTROL, FOLDER = socket.socket(fileno=int(sys.argv[1])), os.getcwd()
+CONFIG = json.loads(CONTROL.recv(1 << 18))
+for name in CONFIG["preloaded"]:
+    try:
+        importlib.import_module(name)
+    except ImportError:  # a module that this interpreter was built without
+        pass
+import fcntl
+FILTER = ctypes.create_string_buffer(bytes.fromhex(CONFIG["filter"]))
+LINES = len(CONFIG["filter"]) // 16
+PROGRAM = ctypes.create_string_buffer(struct.pack("@HP", LINES, ctypes.addressof(FILTER)))
+RULESET = make_ruleset(CONFIG["landlock"]) if CONFIG["landlock"] else None
+USER = choose_user()
+KEPT = 0
+if RULESET is not None and USER is not None and not as_user(USER, can_read_library):
+    KEPT = DAC_READ_SEARCH  # which files it opens is Landlock's to say
+prctl(PR_SET_DUMPABLE, 0)
+time.tzset()
+gc.collect()
+gc.freeze()
+CONTROL.send(json.dumps({"user": USER}).encode())
+serve()
+empty_folder()
+os.chdir("/")
+try:
+    os.rmdir(FOLDER)
+except OSError:
+    pass
+os._exit(0)
+"""
+)

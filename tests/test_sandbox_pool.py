@@ -1,0 +1,257 @@
+"""Zygotes in a pool: many at a time, replaced when they die, gone when their caller is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from r1kit.types import Outcome
+from r1kit.verify.program_batch import run_batch
+from r1kit.verify.program_check import Check, check_programs
+from r1kit.verify.program_run import Ending, Limits, ProgramRun, Result
+from r1kit.verify.sandbox import landlock
+from r1kit.verify.sandbox.pool import Pool
+from r1kit.verify.sandbox.protection import Tier, find_protection
+from r1kit.verify.sandbox.worker import Plan, Zygote, ZygoteDiedError
+
+pytestmark = pytest.mark.skipif(
+    find_protection().tier is not Tier.FULL, reason="this machine has no Landlock with seccomp"
+)
+
+LIMITS = Limits(seconds=1, wall_seconds=20.0)
+PLAN = Plan(os.uname().machine, landlock.version())
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool(PLAN, 2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def zygote() -> Iterator[Zygote]:
+    made = Zygote(PLAN)
+    yield made
+    made.close()
+
+
+def value(run: ProgramRun) -> object:
+    assert run.ending is Ending.FINISHED, run
+    return run.results[0].value
+
+
+def wait_until_gone(process: int) -> None:
+    stat, deadline = Path(f"/proc/{process}/stat"), time.monotonic() + 20
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline, f"process {process} lives on"
+        time.sleep(0.01)
+
+
+def test_a_batch_keeps_its_order_whatever_takes_how_long(pool: Pool) -> None:
+    codes = [f"import time\ndef f(x):\n    time.sleep({0.1 * (n % 3)})\n    return x + {n}" for n in range(9)]
+    runs = run_batch([partial(pool, code, "f", ["[100]"], LIMITS) for code in codes], 2, 60.0)
+    assert [value(run) for run in runs if run] == list(range(100, 109))
+
+
+def test_programs_of_a_batch_run_at_the_same_time(pool: Pool) -> None:
+    code = (
+        "import time\ndef f(x):\n    began = time.monotonic()\n    time.sleep(x)\n"
+        "    return [began, time.monotonic()]"
+    )
+    for seconds in (0.1, 1.0):  # the first time, zygotes are started
+        found = run_batch([partial(pool, code, "f", [f"[{seconds}]"], LIMITS)] * 2, 2, 60.0)
+    (began, ended), (began_too, ended_too) = (run.results[0].value for run in found if run)
+    assert began < ended_too
+    assert began_too < ended
+
+
+def test_a_batch_ends_in_time_and_says_what_was_not_run(pool: Pool) -> None:
+    sleeps = Check("import time\ntime.sleep(60)\nf = 0", "f", [{"args": [0], "expected": 0}], Limits(1, 0.2))
+    verdicts = check_programs([sleeps] * 40, pool, 2, 0.7)
+    outcomes = [verdict.outcome for verdict in verdicts]
+    begun = outcomes.count(Outcome.TIMEOUT)
+    assert 2 <= begun <= 8
+    assert outcomes == [Outcome.TIMEOUT] * begun + [Outcome.ERROR] * (40 - begun)
+    assert verdicts[-1].detail == "40 programs took more than 0.7 s together"
+
+
+def test_any_thread_may_run_programs(pool: Pool) -> None:
+    found: list[object] = []
+    jobs = [
+        threading.Thread(
+            target=lambda n=n: found.append(value(pool(f"def f(x): return {n}", "f", ["[0]"], LIMITS)))
+        )
+        for n in range(8)
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert sorted(map(str, found)) == list("01234567")
+
+
+def test_a_zygote_that_is_killed_costs_no_result(pool: Pool) -> None:
+    assert value(pool("import os\ndef f(x): return os.getppid()", "f", ["[0]"], LIMITS))
+    for _ in range(3):
+        zygote = value(pool("import os\ndef f(x): return os.getppid()", "f", ["[0]"], LIMITS))
+        assert isinstance(zygote, int)
+        os.kill(zygote, signal.SIGKILL)
+        assert value(pool("def f(x): return 1", "f", ["[0]"], LIMITS)) == 1
+
+
+def test_a_program_whose_zygotes_keep_dying_is_tried_twice_and_not_graded(pool: Pool) -> None:
+    code = "import os, time\ndef f(x):\n    time.sleep(30)"
+    killed: list[int] = []
+
+    def killer() -> None:
+        while len(killed) < 2:
+            for path in Path("/proc").glob("[0-9]*/stat"):
+                try:
+                    parent = int(path.read_text().rpartition(")")[2].split()[1])
+                    command = (path.parent / "cmdline").read_bytes()
+                except (OSError, IndexError):
+                    continue
+                # the child of a zygote, whose parent is this process, is the program
+                if b"RESTRICT_SELF" in command and parent != os.getpid() and _parent(parent) == os.getpid():
+                    killed.append(parent)
+                    os.kill(parent, signal.SIGKILL)
+                    time.sleep(0.1)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    run = pool(code, "f", ["[0]"], LIMITS)
+    thread.join()
+    assert run.ending is Ending.NOT_STARTED
+    assert "the sandbox's process has ended" in run.reason
+    assert len(set(killed)) == 2
+    for zygote in killed:
+        wait_until_gone(zygote)
+
+
+def _parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_zygotes_and_programs_end_with_a_caller_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import threading, sys\n"
+        "from r1kit.verify.program_run import Limits\n"
+        "from tests_plan import PLAN\n"
+        "from r1kit.verify.sandbox.pool import Pool\n"
+        "pool = Pool(PLAN, 1)\n"
+        "code = 'import os, time\\ndef f(x): return [os.getpid(), os.getppid()]'\n"
+        "print(*pool(code, 'f', ['[0]'], Limits()).results[0].value, flush=True)\n"
+        "pool('import time\\ndef f(x): time.sleep(600)', 'f', ['[0]'], Limits(wall_seconds=600))\n"
+    )
+    (tmp_path / "tests_plan.py").write_text(
+        f"from r1kit.verify.sandbox.worker import Plan\nPLAN = Plan({PLAN.machine!r}, {PLAN.landlock})\n"
+    )
+    folders = tmp_path / "tmp"
+    folders.mkdir()
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, str(tmp_path)]), "TMPDIR": str(folders)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment
+    ) as caller:
+        assert caller.stdout is not None
+        zygote = int(caller.stdout.readline().split()[1])
+        deadline = time.monotonic() + 20
+        while not (sleeping := _children(zygote)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        caller.kill()
+    wait_until_gone(zygote)
+    for child in sleeping:
+        wait_until_gone(child)
+    assert list(folders.iterdir()) == []
+
+
+def _children(process: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_closing_ends_the_zygotes_and_removes_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    pool = Pool(PLAN, 2)
+    zygote = value(pool("import os\ndef f(x): return os.getppid()", "f", ["[0]"], LIMITS))
+    assert len(list(tmp_path.iterdir())) == 1
+    pool.close()
+    assert not Path(f"/proc/{zygote}").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interpreter_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(ZygoteDiedError, match="/nowhere/python"):
+        Zygote(PLAN)
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    run = Pool(PLAN, 1)("def f(x): return 1", "f", ["[0]"], LIMITS)
+    assert (run.ending, run.reason) == (Ending.NOT_STARTED, "the sandbox's process has ended")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processor_time_is_the_kernels_and_cannot_be_denied(zygote: Zygote) -> None:
+    code = (
+        "import os, threading, time\n"
+        "def burn():\n"
+        "    end = time.thread_time() + 0.3\n"
+        "    while time.thread_time() < end: pass\n"
+        "def f(x):\n"
+        "    thread = threading.Thread(target=burn)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "    time.process_time = time.thread_time = time.perf_counter = lambda: 0.0\n"
+        "    os.times = lambda: (0.0,) * 5\n"
+        "    return x"
+    )
+    run = zygote.run(code, "f", ["[1]"], LIMITS)
+    assert value(run) == 1
+    assert 0.3 <= run.cpu_seconds < 1.0
+    quick = zygote.run("def f(x): return x", "f", ["[1]"], LIMITS)
+    assert quick.cpu_seconds < 0.3
+
+
+def test_a_script_has_a_process_for_each_test(zygote: Zygote) -> None:
+    code = "import os, builtins\nprint(os.getpid(), hasattr(builtins, 'mark'))\nbuiltins.mark = 1"
+    run = zygote.run(code, None, ["", "", ""], LIMITS)
+    lines = [str(result.value).split() for result in run.results]
+    assert len({process for process, _ in lines}) == 3
+    assert [mark for _, mark in lines] == ["False"] * 3
+
+
+def test_the_tests_of_a_script_share_one_limit_of_time(zygote: Zygote) -> None:
+    run = zygote.run("import time\ntime.sleep(0.4)", None, [""] * 5, Limits(wall_seconds=1.0))
+    assert run.ending is Ending.TOO_SLOW
+    assert run.results in ((), (Result(""),), (Result(""), Result("")))
+
+
+def test_unseeded_random_numbers_repeat(zygote: Zygote) -> None:
+    code = "import random\ndef f(x): return [random.random(), random.randint(0, 10**9)]"
+    assert value(zygote.run(code, "f", ["[1]"], LIMITS)) == value(zygote.run(code, "f", ["[1]"], LIMITS))
+
+
+def test_what_a_program_leaves_is_gone_before_the_next(zygote: Zygote) -> None:
+    make = "os.makedirs('a/b')\n    open('a/b/c', 'w').write('x')"
+    leave = f"import os\ndef f(x):\n    {make}\n    return os.listdir()"
+    assert value(zygote.run(leave, "f", ["[1]"], LIMITS)) == ["a"]
+    assert not zygote.spent
+    assert value(zygote.run("import os\ndef f(x): return os.listdir()", "f", ["[1]"], LIMITS)) == []
+
+
+def test_a_program_that_fills_its_folder_is_ended(zygote: Zygote) -> None:
+    code = "def f(x):\n    for n in range(10**6): open(str(n), 'wb').write(b'a' * 2**20)"
+    run = zygote.run(code, "f", ["[1]"], Limits(seconds=5, wall_seconds=20.0, folder_mb=16))
+    assert (run.ending, run.reason) == (Ending.BROKE_OFF, "more than 16 MB or too many files")
