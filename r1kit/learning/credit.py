@@ -15,6 +15,7 @@ from torch import Tensor
 
 from r1kit.errors import UserError
 from r1kit.learning.batch import Batch, EncodedDocument, make_batch
+from r1kit.learning.settings import RLSettings
 from r1kit.objectives.advantages import ADVANTAGES
 from r1kit.types import RolloutGroup
 
@@ -48,22 +49,23 @@ def assign_credit(groups: Sequence[RolloutGroup], advantage: str) -> Credit:
     return Credit(rewards_PG, ADVANTAGES[advantage](rewards_PG, lengths_PG))
 
 
-def rollout_batch(groups: Sequence[RolloutGroup], advantages_PG: Tensor, temperature: float) -> Batch | None:
-    """The scored rollouts as one batch, each token with its rollout's advantage; None if none was scored.
+def rollout_batch(groups: Sequence[RolloutGroup], credit: Credit, settings: RLSettings) -> Batch | None:
+    """The scored rollouts as one batch, each token with its rollout's advantage; None if there is none.
 
-    `temperature` is that of the sampling: the trained distribution is the one drawn from, so the sampler's
-    log-probabilities are taken under it.
+    The trained distribution is the one drawn from, so the sampler's log-probabilities are taken under its
+    temperature. Truncated responses are in it if `settings.truncated` says so.
     """
     documents, advantages, logprobs = [], [], []
-    for group, advantages_G in zip(groups, advantages_PG.tolist(), strict=True):
+    as_drawn, leave_out = settings.sampling.temperature == 1.0, settings.truncated == "leave_out"
+    for group, advantages_G in zip(groups, credit.advantages_PG.tolist(), strict=True):
         for rollout, advantage in zip(group.rollouts, advantages_G, strict=True):
-            if math.isnan(advantage):
-                continue
             completion = rollout.completion
+            if math.isnan(advantage) or (completion.finish == "length" and leave_out):
+                continue
             tokens = (*completion.prompt_tokens, *completion.tokens)
             documents.append(EncodedDocument(tokens, len(completion.prompt_tokens)))
             advantages.append(advantage)
-            logprobs.append(completion.logprobs if temperature == 1.0 else completion.sampling_logprobs)
+            logprobs.append(completion.logprobs if as_drawn else completion.sampling_logprobs)
     if not documents:
         return None
     return make_batch(documents, advantages=advantages, sampler_logprobs=logprobs)

@@ -201,8 +201,8 @@ class Learner:
         """The part's share of the loss; the statistics are added to `sums`."""
         batch, states = part.batch, self._states(part, self.model)
         logprobs_N, entropy_N = self._logprobs(part, states)
-        output = self._apply(loss, part, states, logprobs_N)
-        sums.add(output.loss.detach(), {"entropy": entropy_N.sum(), **output.token_sums})
+        output = self._apply(loss, part, states, logprobs_N, entropy_N)
+        sums.add(output.loss.detach(), {"entropy": entropy_N.detach().sum(), **output.token_sums})
         if batch.sampler_logprobs_BT is not None:
             # against the policy that sampled: a later minibatch's own has moved, which is no mismatch
             old_BT, mask_BT = batch.old_logprobs_BT, batch.loss_mask_BT
@@ -210,9 +210,11 @@ class Learner:
             sums.add_gap((old_N - batch.sampler_logprobs_BT[mask_BT]).abs())
         return output.loss
 
-    def _apply(self, loss: Loss, part: MicroBatch, states: States, logprobs_N: Tensor) -> LossOutput:
+    def _apply(
+        self, loss: Loss, part: MicroBatch, states: States, logprobs_N: Tensor, entropy_N: Tensor
+    ) -> LossOutput:
         if not isinstance(loss, TeacherLoss):
-            return loss(logprobs_N, part.batch)
+            return loss(logprobs_N, entropy_N, part.batch)
         with torch.no_grad(), self._attention_in_use(loss.teacher):
             teacher = self._states(part, loss.teacher)
         self.operations += operations(loss.teacher, forward=int(part.batch.lengths_B.sum()))

@@ -87,7 +87,7 @@ def train_rl(
             )  # fmt: skip
             credit = assign_credit(groups, settings.objective.advantage)
             credit.require_scored(settings.max_unscored_share)
-            batch = rollout_batch(groups, credit.advantages_PG, settings.sampling.temperature)
+            batch = rollout_batch(groups, credit, settings)
             clock.collected()
 
             opinion: dict[str, float] = {}

@@ -34,24 +34,42 @@ class OptimizerSettings(Settings):
 
 
 class ObjectiveSettings(Settings):
-    """Which policy objective: advantages, clipping, aggregation over tokens, KL to a reference."""
+    """Which policy objective: advantages, the loss of a token, aggregation over tokens, KL to a reference."""
 
-    advantage: Literal["grpo", "dr_grpo", "opo"] = "grpo"
+    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw"] = "grpo"
     """Name in `objectives.advantages.ADVANTAGES`."""
+    whiten: bool = False
+    """Bring the advantages of the batch's tokens to mean 0 and standard deviation 1 (REINFORCE++)."""
+    loss: Literal["ppo", "gspo", "cispo", "reinforce"] = "ppo"
+    """Name in `objectives.policy.POLICY_LOSSES`."""
     aggregation: Literal["sequence_mean", "token_mean", "constant"] = "sequence_mean"
     """How token losses become one number (GRPO: sequence_mean; DAPO: token_mean; Dr.GRPO: constant)."""
-    clip_low: float = Field(default=0.2, ge=0, le=1)
-    """The ratio is clipped below at 1 - clip_low."""
-    clip_high: float = Field(default=0.2, ge=0)
-    """The ratio is clipped above at 1 + clip_high (DAPO 0.28; R1's reasoning RL 10)."""
-    kl_kind: Literal["k1", "k2", "k3"] = "k3"
-    """Estimator of the KL to the reference, used as a loss (GRPO: k3)."""
-    kl_beta: float = Field(default=0.0, ge=0)
-    """Weight of the KL loss; at 0 no reference model is kept (R1-Zero: 0.001)."""
-    reference_refresh: int = Field(default=0, ge=0)
-    """The reference becomes the policy every so many steps; 0 = never (R1: 400)."""
     constant_length: int = Field(default=1024, gt=0)
     """Length that `constant` aggregation divides each sequence's token sum by (Dr.GRPO: the length limit)."""
+    clip_low: float = Field(default=0.2, ge=0, le=1)
+    """The ratio is clipped below at 1 - clip_low (GSPO: 3e-4, of the sequence's ratio; CISPO: 1)."""
+    clip_high: float = Field(default=0.2, ge=0)
+    """The ratio is clipped above at 1 + clip_high (DAPO: 0.28; GSPO: 4e-4; R1's reasoning RL: 10)."""
+    dual_clip: float | None = Field(default=None, gt=1)
+    """A negative advantage pushes by at most so many times itself, however large the ratio (often 3)."""
+    importance_cap: float | None = Field(default=None, gt=0)
+    """Weigh each token by pi_learner / pi_sampler, at most this (truncated importance sampling: 2)."""
+    kl_kind: Literal["k1", "k2", "k3"] = "k3"
+    """Estimator of the KL to the reference (as a loss GRPO: k3; in the reward REINFORCE++: k1)."""
+    kl_beta: float = Field(default=0.0, ge=0)
+    """Weight of the KL; at 0 no reference model is kept (R1-Zero: 0.001)."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """Whether the KL is a part of the loss, or of the reward of each token (InstructGPT, REINFORCE++)."""
+    reference_refresh: int = Field(default=0, ge=0)
+    """The reference becomes the policy every so many steps; 0 = never (R1: 400)."""
+    entropy_bonus: float = Field(default=0.0, ge=0)
+    """Weight of the entropy of each token's distribution, which the loss rewards."""
+
+    @model_validator(mode="after")
+    def _settings_have_an_effect(self) -> Self:
+        if self.dual_clip is not None and self.loss not in ("ppo", "gspo"):
+            raise ValueError(f"dual_clip has no effect on the loss {self.loss!r}; it is for 'ppo' and 'gspo'")
+        return self
 
 
 class BatchSettings(Settings):
@@ -114,6 +132,9 @@ class RLSettings(Settings):
     """Newest checkpoints kept."""
     log_rollouts_share: float = Field(default=0.05, ge=0, le=1)
     """Seeded share of rollouts written to rollouts.jsonl."""
+    truncated: Literal["train", "leave_out"] = "train"
+    """Whether responses cut off at max_new_tokens are trained on. Left out, they still count in their group's
+    statistics (DAPO's overlong filtering)."""
     max_unscored_share: float = Field(default=0.2, ge=0, le=1)
     """The run stops when more than this share of a step's rollouts could not be scored."""
     max_skipped_updates: int = Field(default=10, ge=0)
