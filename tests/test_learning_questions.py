@@ -24,6 +24,22 @@ def test_one_source_is_drawn_as_ever() -> None:
     ]
 
 
+def test_further_questions_come_in_the_shares_of_the_step_and_each_round_has_its_own() -> None:
+    sources = {
+        "a": Source(problems("a", 50), 3.0),
+        "b": Source(problems("b", 50), 1.0),
+        "late": Source(problems("late", 9), 4.0, last_steps=1),
+    }
+    questions = Questions(sources, 5, 8, seed=1)
+    asked = questions.more(2, 1, 8)
+    assert Counter(problem.task for problem in asked) == {"a": 6, "b": 2}
+    assert Counter(problem.task for problem in questions.more(5, 1, 8)) == {"late": 4, "a": 3, "b": 1}
+    assert asked == Questions(sources, 5, 8, seed=1).more(2, 1, 8)
+    assert asked != questions.more(2, 2, 8)
+    assert asked != questions.more(3, 1, 8)
+    assert len(questions.more(2, 1, 3)) == 3
+
+
 def test_shares_hold_and_each_source_goes_through_its_problems() -> None:
     sources = {"a": Source(problems("a", 10), 3.0), "b": Source(problems("b", 4), 1.0)}
     questions = Questions(sources, 20, 6, seed=1)

@@ -53,6 +53,20 @@ class Questions:
             ]
         return asked
 
+    def more(self, step: int, round: int, count: int) -> list[Problem]:
+        """`count` further questions of `step`, in the shares of its sources; each round has its own.
+
+        They are drawn at random from all of a source's problems, whatever its epochs have come to.
+        """
+        wanted = {name: share * count / self._per_step for name, share in self._wanted(step).items()}
+        taken = _apportion(wanted, dict.fromkeys(wanted, 0.0))
+        asked: list[Problem] = []
+        for name, number in taken.items():
+            problems = self._sources[name].problems
+            generator = seeds.generator(self._seed, "more", name, step, round)
+            asked += [problems[generator.randrange(len(problems))] for _ in range(number)]
+        return asked
+
     def _wanted(self, step: int) -> dict[str, float]:
         """Questions of a step by source, as fractions."""
         left = self._steps - step + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
 from r1kit.learning.alarms import HackingAlarm
+from r1kit.learning.batch import Batch
 from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
@@ -25,6 +27,7 @@ from r1kit.learning.learner import Learner
 from r1kit.learning.order import fingerprint
 from r1kit.learning.policy_update import update_policy
 from r1kit.learning.questions import Questions, Source
+from r1kit.learning.refill import draw_step
 from r1kit.learning.rollout_stats import rollout_metrics, rollout_rows
 from r1kit.learning.settings import RLSettings
 from r1kit.learning.timing import StepClock, TimedSampler
@@ -78,21 +81,20 @@ def train_rl(
     timed.update(policy)
     timed.version = start  # completions name the number of updates whether or not the run was interrupted
 
+    ask = partial(
+        collect, tasks=tasks, sampler=timed, rubric=rubric, template=settings.template, tokenizer=tokenizer,
+        params=settings.sampling, group_size=settings.group_size,
+    )  # fmt: skip
     with progress.bar(name, settings.steps, start) as bar:
         for done in range(start + 1, settings.steps + 1):
             clock, step_seed = StepClock(timed), seeds.derive(seed, "step", done)
-            groups = collect(
-                questions(done), tasks, timed, rubric, settings.template, tokenizer, settings.sampling,
-                settings.group_size, step_seed, steps_left=settings.steps - done + 1,
-            )  # fmt: skip
+            groups = draw_step(ask, questions, done, settings, step_seed)
             credit = assign_credit(groups, settings.objective.advantage)
             credit.require_scored(settings.max_unscored_share)
             batch = rollout_batch(groups, credit, settings)
             clock.collected()
 
-            opinion: dict[str, float] = {}
-            if teacher is not None and batch is not None:
-                batch, opinion = with_teacher_credit(learner, batch, teacher.model, teacher.weight)
+            batch, opinion = _with_opinion(learner, batch, teacher)
             stats = update_policy(learner, batch, settings, reference, step_seed) | opinion
             learner.require_progress(settings.max_skipped_updates)
             timed.update(policy)
@@ -130,6 +132,14 @@ def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSetti
         total_updates=settings.steps * settings.batch.minibatches,
         temperature=settings.sampling.temperature,
     )
+
+
+def _with_opinion(
+    learner: Learner, batch: Batch | None, teacher: Teacher | None
+) -> tuple[Batch | None, dict[str, float]]:
+    if teacher is None or batch is None:
+        return batch, {}
+    return with_teacher_credit(learner, batch, teacher.model, teacher.weight)
 
 
 def _due(done: int, every: int) -> bool:

@@ -132,6 +132,9 @@ class RLSettings(Settings):
     """Newest checkpoints kept."""
     log_rollouts_share: float = Field(default=0.05, ge=0, le=1)
     """Seeded share of rollouts written to rollouts.jsonl."""
+    refill_rounds: int = Field(default=0, ge=0)
+    """Groups whose rewards are all equal are left out and as many other questions asked in their place, at
+    most so many times a step (DAPO's dynamic sampling); 0 trains on the groups as they come."""
     truncated: Literal["train", "leave_out"] = "train"
     """Whether responses cut off at max_new_tokens are trained on. Left out, they still count in their group's
     statistics (DAPO's overlong filtering)."""
