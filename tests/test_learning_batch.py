@@ -20,7 +20,7 @@ from r1kit.learning.microbatches import (
 )
 from r1kit.learning.order import TokenBatches, draw, fingerprint
 from r1kit.learning.schedules import learning_rate_factor
-from r1kit.learning.settings import RLSettings
+from r1kit.learning.settings import ObjectiveSettings, RLSettings
 from r1kit.objectives.aggregation import Totals
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Completion, Message, Outcome, Problem, Prompt, Reward, Rollout, RolloutGroup, Verdict
@@ -218,7 +218,7 @@ def test_rollouts_that_could_not_be_scored_are_not_trained_on():
 
 
 def test_truncated_rollouts_that_are_left_out_still_count_in_their_group():
-    batch = batch_of_rollouts(truncated="leave_out")
+    batch = batch_of_rollouts(objective=ObjectiveSettings(truncated="leave_out"))
     assert batch.tokens_BT.tolist() == [[7, 8, 1, 2]]
     assert batch.advantages_BT.tolist() == [[0, 0, 0.5, 0.5]]  # the mean of 1, 0 and 0.5
     assert (batch.totals.num_sequences, batch.totals.num_tokens) == (1, 2)

@@ -58,11 +58,11 @@ def rollout_batch(groups: Sequence[RolloutGroup], credit: Credit, settings: RLSe
     """The scored rollouts as one batch, each token with its rollout's advantage; None if there is none.
 
     The trained distribution is the one drawn from, so the sampler's log-probabilities are taken under its
-    temperature. Truncated responses are in it if `settings.truncated` says so; groups whose rewards are all
+    temperature. Truncated responses are in it if `objective.truncated` says so; groups whose rewards are all
     equal are, unless others were asked for in their place (`settings.refill_rounds`).
     """
     documents, advantages, logprobs = [], [], []
-    as_drawn, leave_out = settings.sampling.temperature == 1.0, settings.truncated == "leave_out"
+    as_drawn, leave_out = settings.sampling.temperature == 1.0, settings.objective.truncated == "leave_out"
     for group, advantages_G in zip(*_trained(groups, credit, settings), strict=True):
         for rollout, advantage in zip(group.rollouts, advantages_G, strict=True):
             completion = rollout.completion

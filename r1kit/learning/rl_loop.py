@@ -71,8 +71,8 @@ def train_rl(
         UserError: when too many rollouts could not be scored or too many updates in a row were not finite.
     """
     learner = _learner(policy, sources, settings)
-    questions = Questions(sources, settings.steps, settings.questions_per_step, seed)
-    reference = frozen_copy(policy) if settings.objective.kl_beta > 0 else None
+    questions = _questions(sources, settings, seed)
+    reference = frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None
     checkpoints = Checkpoints(workdir, settings.keep_checkpoints, _identity(sources, rubric, settings, seed))
     start, saved = checkpoints.begin(learner, log, progress, reference)
     summary: dict[str, float] = dict(saved.get("summary", {}))
@@ -81,21 +81,21 @@ def train_rl(
     timed.update(policy)
     timed.version = start  # completions name the number of updates whether or not the run was interrupted
 
-    ask = partial(
-        collect, tasks=tasks, sampler=timed, rubric=rubric, template=settings.template, tokenizer=tokenizer,
-        params=settings.sampling, group_size=settings.group_size,
-    )  # fmt: skip
+    ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
+
     with progress.bar(name, settings.steps, start) as bar:
         for done in range(start + 1, settings.steps + 1):
             clock, step_seed = StepClock(timed), seeds.derive(seed, "step", done)
-            groups = draw_step(ask, questions, done, settings, step_seed)
+            now = settings.at(done)
+            learner.settle(now.optimizer.learning_rate, now.sampling.temperature)
+            groups = draw_step(ask, questions, done, now, step_seed)
             credit = assign_credit(groups, settings.objective.advantage)
             credit.require_scored(settings.max_unscored_share)
-            batch = rollout_batch(groups, credit, settings)
+            batch = rollout_batch(groups, credit, now)
             clock.collected()
 
             batch, opinion = _with_opinion(learner, batch, teacher)
-            stats = update_policy(learner, batch, settings, reference, step_seed) | opinion
+            stats = update_policy(learner, batch, now, reference, step_seed) | opinion
             learner.require_progress(settings.max_skipped_updates)
             timed.update(policy)
             if reference is not None and _due(done, settings.objective.reference_refresh):
@@ -116,9 +116,7 @@ def train_rl(
                 checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
             if stopping and done < settings.steps:
-                raise Interrupted(
-                    f"{name}: stopped after step {done} of {settings.steps}, the state is saved"
-                )
+                raise Interrupted(f"{name}: stopped after step {done} of {settings.steps}, {_SAVED}")
     return summary
 
 
@@ -132,6 +130,11 @@ def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSetti
         total_updates=settings.steps * settings.batch.minibatches,
         temperature=settings.sampling.temperature,
     )
+
+
+def _questions(sources: Mapping[str, Source], settings: RLSettings, seed: int) -> Questions:
+    per_step = settings.schedules.get("questions_per_step", settings.questions_per_step)
+    return Questions(sources, settings.steps, per_step, seed)
 
 
 def _with_opinion(
@@ -158,6 +161,7 @@ def _watched(rubric: Rubric, by_task: bool) -> dict[str, list[str]]:
     return watched
 
 
+_SAVED = "the state is saved"
 _SUMMARISED = ("reward", "accuracy", "format_rate", "thinking_tokens")
 _COUNTED = ("tokens", "sampled_tokens")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from r1kit.learning.scheduled import SCHEDULED, lifted, replaced, values
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.schedules import Schedule
 from r1kit.settings import Settings
 
 
@@ -64,6 +67,9 @@ class ObjectiveSettings(Settings):
     """The reference becomes the policy every so many steps; 0 = never (R1: 400)."""
     entropy_bonus: float = Field(default=0.0, ge=0)
     """Weight of the entropy of each token's distribution, which the loss rewards."""
+    truncated: Literal["train", "leave_out"] = "train"
+    """Whether responses cut off at max_new_tokens are trained on. Left out, they still count in their group's
+    statistics (DAPO's overlong filtering)."""
 
     @model_validator(mode="after")
     def _settings_have_an_effect(self) -> Self:
@@ -135,13 +141,47 @@ class RLSettings(Settings):
     refill_rounds: int = Field(default=0, ge=0)
     """Groups whose rewards are all equal are left out and as many other questions asked in their place, at
     most so many times a step (DAPO's dynamic sampling); 0 trains on the groups as they come."""
-    truncated: Literal["train", "leave_out"] = "train"
-    """Whether responses cut off at max_new_tokens are trained on. Left out, they still count in their group's
-    statistics (DAPO's overlong filtering)."""
     max_unscored_share: float = Field(default=0.2, ge=0, le=1)
     """The run stops when more than this share of a step's rollouts could not be scored."""
     max_skipped_updates: int = Field(default=10, ge=0)
     """The run stops when more than this many updates in a row were not finite."""
+    schedules: dict[str, Schedule] = Field(default={})
+    """Settings that change over the steps, by path. A recipe writes them where the number stands, as
+    `{shape, points}`; `learning/scheduled.py` lists which may."""
+
+    def at(self, step: int) -> Self:
+        """The settings of one step, counted from 1, with a plain number for every schedule."""
+        if not self.schedules:
+            return self
+        plain = replaced(self.model_dump(), {"schedules": {}, **values(self.schedules, step)})
+        return type(self).model_validate(plain)
+
+    def ever(self, path: str) -> float:
+        """The largest value that a setting has in the run."""
+        written: Any = self.model_dump()
+        for name in path.split("."):
+            written = written[name]
+        schedule = self.schedules.get(path)
+        return max(schedule.points.values()) if schedule else float(written)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schedules_are_apart(cls, data: Any) -> Any:
+        return lifted(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _each_step_is_valid(self) -> Self:
+        unknown = [path for path in self.schedules if path not in SCHEDULED]
+        if unknown:
+            raise ValueError(f"schedules: {unknown[0]} has none; these may: {', '.join(SCHEDULED)}")
+        for path, schedule in self.schedules.items():
+            for step in schedule.points:
+                try:
+                    self.at(step)
+                except ValidationError as error:
+                    reason = error.errors()[0]["msg"]
+                    raise ValueError(f"{path} at step {step}: {reason}") from None
+        return self
 
     @model_validator(mode="after")
     def _sampling_is_the_trained_distribution(self) -> Self:
