@@ -9,6 +9,7 @@ from r1kit.learning.credit import assign_credit, rollout_batch
 from r1kit.learning.questions import Questions, Source
 from r1kit.learning.refill import draw_step
 from r1kit.learning.settings import RLSettings
+from r1kit.stages.settings import RLStageSettings
 from r1kit.types import Completion, Message, Outcome, Problem, Prompt, Reward, Rollout, RolloutGroup, Verdict
 
 PROBLEMS = [Problem(f"p{i}", "a", (Message("user", str(i)),), {}) for i in range(40)]
@@ -79,5 +80,15 @@ def test_only_live_groups_are_trained_on_where_others_take_the_place_of_the_dead
 
 
 def expected(groups: list[RolloutGroup], rounds: int) -> list[int]:
-    kept = [g for g in groups if rounds == 0 or g.rollouts[0].reward != g.rollouts[1].reward][:8]
+    kept = [g for g in groups if rounds == 0 or g.rollouts[0].reward != g.rollouts[1].reward]
     return [rollout.completion.tokens[0] for g in kept for rollout in g.rollouts]
+
+
+def test_refilling_is_refused_where_equal_rewards_teach_or_rounds_would_be_normalised_alone() -> None:
+    base = {"tasks": ("a",), "refill_rounds": 1}
+    with pytest.raises(ValueError, match="the teacher's reward teaches on every group"):
+        RLStageSettings.model_validate({**base, "rewards": {"teacher": {"params": {"model": "base"}}}})
+    with pytest.raises(ValueError, match=r"rewards\.format is normalised over a step"):
+        RLStageSettings.model_validate({**base, "rewards": {"format": {"normalise": "batch"}}})
+    fine = RLStageSettings.model_validate({**base, "rewards": {"format": 1.0}})
+    assert fine.refill_rounds == 1

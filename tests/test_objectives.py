@@ -55,17 +55,20 @@ def test_rloo_leaves_the_sample_out_of_its_own_baseline():
 def test_rloo_is_dr_grpo_times_g_over_g_minus_1():
     rewards = torch.rand(5, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     lengths = torch.ones_like(rewards)
-    expected = ADVANTAGES["dr_grpo"](rewards, lengths) * 7 / 6
-    torch.testing.assert_close(ADVANTAGES["rloo"](rewards, lengths), expected, rtol=1e-14, atol=0)
+    rloo = ADVANTAGES["rloo"](rewards, lengths)
+    for g in range(7):  # the definition: the mean of the six others
+        others = torch.cat([rewards[:, :g], rewards[:, g + 1 :]], 1)
+        torch.testing.assert_close(rloo[:, g], rewards[:, g] - others.mean(1), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(rloo, ADVANTAGES["dr_grpo"](rewards, lengths) * 7 / 6, rtol=1e-14, atol=0)
 
 
 def test_raw_has_no_baseline():
     assert_equal(advantages("raw", [3, NAN, -1])[0], 3, NAN, -1)
 
 
-def test_dividing_by_the_std_weighs_the_hardest_and_the_easiest_questions_most():
-    # one right of eight, and four of eight: by the mean the harder group's gradient is 7/16 of the other's in
-    # absolute sum, by the std it is as large as 66%
+def test_dividing_by_the_std_weighs_hard_and_easy_questions_more_than_their_rewards_do():
+    # one right of eight, and four of eight: the absolute advantages of the harder group are 7/16 of the
+    # other's, and 66% of them once each is divided by its std (Dr.GRPO's difficulty bias)
     hard, middle = [1] + [0] * 7, [1] * 4 + [0] * 4
     shares = {}
     for name in ("dr_grpo", "grpo"):

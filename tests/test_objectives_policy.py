@@ -123,6 +123,18 @@ def test_losses_pass_the_numerical_gradient_check(loss, clip):
     )
 
 
+@pytest.mark.parametrize("name", POLICY_LOSSES)
+@pytest.mark.parametrize("dual", [None, 3.0])
+def test_a_ratio_beyond_all_numbers_leaves_loss_and_gradient_finite(name, dual):
+    logprobs = torch.tensor([0.0, 0.0, 0.0, -300.0], requires_grad=True)
+    old = torch.tensor([-200.0, -200.0, -200.0, 0.0])
+    given = Tokens(logprobs, old, torch.tensor([0.0, -1.0, 1.0, -1.0]), torch.tensor([0, 1, 2, 3]))
+    out = POLICY_LOSSES[name](given, Clip(0.2, 0.28, dual))
+    assert out.loss_N.isfinite().all()
+    assert torch.autograd.grad(out.loss_N.sum(), logprobs)[0].isfinite().all()
+    assert float(out.loss_N[0]) == 0.0
+
+
 def test_importance_weights_are_the_ratio_up_to_the_cap():
     assert_equal(
         importance_weights(tensor(0.5, 0.9, 0.1).log(), tensor(0.4, 0.3, 0.2).log(), 2.0), 1.25, 2.0, 0.5

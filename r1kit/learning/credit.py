@@ -83,5 +83,5 @@ def _trained(
     """The groups that are trained on, with their advantages."""
     if not settings.refill_rounds:
         return groups, credit.advantages_PG.tolist()
-    live = (~dead_groups(credit.rewards_PG)).nonzero().flatten().tolist()[: settings.questions_per_step]
+    live = (~dead_groups(credit.rewards_PG)).nonzero().flatten().tolist()
     return [groups[index] for index in live], credit.advantages_PG[live].tolist()

@@ -112,6 +112,10 @@ class Learner:
         stats = sums.means(batch.num_tokens)
         return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
 
+    def pass_over(self, updates: int) -> None:
+        """Let the learning rate's schedule move on by updates for which there is nothing to learn from."""
+        self.updates += updates
+
     def settle(self, learning_rate: float, temperature: float) -> None:
         """The peak learning rate and the temperature of the updates that follow."""
         self._peak_learning_rate, self._temperature = learning_rate, temperature

@@ -23,22 +23,16 @@ def update_policy(
 
     With several updates the old log-probabilities are computed first, by the learner itself rather than the
     sampler, so that the ratio starts at exactly 1. With one update they are not needed, but for the KL in the
-    reward. Then come the KL, from the reward or in the loss, and whitening. No batch, no update.
+    reward. Then come the KL, in the reward or in the loss, and whitening. Without a batch there is no update,
+    and the learning rate's schedule moves on. "trained_sequences" are those of the batch.
     """
-    if batch is None:
-        return {}
     objective, minibatches = settings.objective, settings.batch.minibatches
+    if batch is None:
+        learner.pass_over(minibatches)
+        return {"trained_sequences": 0.0}
+    batch, stats = _prepared(learner, batch, settings, reference)
+    stats["trained_sequences"] = float(len(batch))
     loss = policy_loss(objective)
-    stats: dict[str, float] = {}
-    if minibatches > 1 or (reference is not None and objective.kl_in == "reward"):
-        batch = replace(batch, old_logprobs_BT=learner.logprobs(batch))
-    if reference is not None:
-        batch = replace(batch, ref_logprobs_BT=learner.logprobs(batch, reference))
-    if objective.kl_in == "reward":
-        batch, stats = _with_kl_in_reward(batch, objective)
-    if objective.whiten:
-        assert batch.advantages_BT is not None
-        batch = replace(batch, advantages_BT=whitened(batch.advantages_BT, batch.loss_mask_BT))
     if minibatches == 1:
         return learner.update(batch, loss, idle=_idle_rows(batch, objective)) | stats
     rows = list(range(len(batch)))
@@ -47,7 +41,29 @@ def update_policy(
     shares = [rows[len(rows) * k // count : len(rows) * (k + 1) // count] for k in range(count)]
     parts = [batch.part(share).on_its_own() for share in shares]
     updates = [learner.update(part, loss, idle=_idle_rows(part, objective)) for part in parts]
+    learner.pass_over(minibatches - count)
     return _combined(updates) | stats
+
+
+def _prepared(
+    learner: Learner, batch: Batch, settings: RLSettings, reference: nn.Module | None
+) -> tuple[Batch, dict[str, float]]:
+    """The batch with old and reference log-probabilities, the KL in the reward, and whitened, as needed."""
+    objective, given_BT = settings.objective, batch.old_logprobs_BT
+    stats: dict[str, float] = {}
+    in_reward = reference is not None and objective.kl_in == "reward"
+    if given_BT is None and (settings.batch.minibatches > 1 or in_reward):
+        batch = replace(batch, old_logprobs_BT=learner.logprobs(batch))
+    if reference is not None:
+        batch = replace(batch, ref_logprobs_BT=learner.logprobs(batch, reference))
+    if in_reward:
+        batch, stats = _with_kl_in_reward(batch, objective)
+    if given_BT is None and settings.batch.minibatches == 1:
+        batch = replace(batch, old_logprobs_BT=None)  # the ratio is 1, whatever another pass would round to
+    if objective.whiten:
+        assert batch.advantages_BT is not None
+        batch = replace(batch, advantages_BT=whitened(batch.advantages_BT, batch.loss_mask_BT))
+    return batch, stats
 
 
 def _idle_rows(batch: Batch, objective: ObjectiveSettings) -> list[int]:
@@ -57,8 +73,7 @@ def _idle_rows(batch: Batch, objective: ObjectiveSettings) -> list[int]:
 
 def _with_kl_in_reward(batch: Batch, objective: ObjectiveSettings) -> tuple[Batch, dict[str, float]]:
     """The batch with the reference's opinion in its advantages instead of its loss, and "kl" per token."""
-    if batch.ref_logprobs_BT is None:
-        return batch, {}
+    assert batch.ref_logprobs_BT is not None
     assert batch.old_logprobs_BT is not None
     assert batch.advantages_BT is not None
     mask_BT = batch.loss_mask_BT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -56,20 +57,21 @@ class Questions:
             ]
         return asked
 
-    def more(self, step: int, round: int, count: int) -> list[Problem]:
-        """`count` further questions of `step`, in the shares of its sources; each round has its own.
+    def more(self, step: int, round: int, count: int, asked: Sequence[Problem]) -> list[Problem]:
+        """`count` further questions of `step`, each round others, none that was `asked` if it can be.
 
-        They are drawn at random from all of a source's problems, whatever its epochs have come to.
+        Each is of a source drawn by its share, whatever that source's epochs have come to.
         """
-        per_step = self._count(step)
-        wanted = {name: share * count / per_step for name, share in self._wanted(step).items()}
-        taken = _apportion(wanted, dict.fromkeys(wanted, 0.0))
-        asked: list[Problem] = []
-        for name, number in taken.items():
+        generator, wanted = seeds.generator(self._seed, "more", step, round), self._wanted(step)
+        drawn = Counter(generator.choices(list(wanted), list(wanted.values()), k=count))
+        known = {(problem.task, problem.id) for problem in asked}
+        further: list[Problem] = []
+        for name, number in sorted(drawn.items()):
             problems = self._sources[name].problems
-            generator = seeds.generator(self._seed, "more", name, step, round)
-            asked += [problems[generator.randrange(len(problems))] for _ in range(number)]
-        return asked
+            new = [problem for problem in problems if (problem.task, problem.id) not in known]
+            further += generator.sample(new, min(number, len(new)))
+            further += generator.choices(problems, k=max(0, number - len(new)))
+        return further
 
     def _wanted(self, step: int) -> dict[str, float]:
         """Questions of a step by source, as fractions."""

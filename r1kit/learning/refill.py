@@ -53,7 +53,7 @@ def draw_step(
         missing = settings.questions_per_step - _live(groups)
         if missing <= 0:
             break
-        further = questions.more(step, number, missing)
+        further = questions.more(step, number, missing, [group.problem for group in groups])
         groups += ask_now(further, seed=seeds.derive(seed, "refill", number))
     return groups
 

@@ -44,9 +44,10 @@ class ObjectiveSettings(Settings):
     whiten: bool = False
     """Bring the advantages of the batch's tokens to mean 0 and standard deviation 1 (REINFORCE++)."""
     loss: Literal["ppo", "gspo", "cispo", "reinforce"] = "ppo"
-    """Name in `objectives.policy.POLICY_LOSSES`."""
+    """Name in `objectives.policy.POLICY_LOSSES` (GSPO is meant with sequence_mean)."""
     aggregation: Literal["sequence_mean", "token_mean", "constant"] = "sequence_mean"
-    """How token losses become one number (GRPO: sequence_mean; DAPO: token_mean; Dr.GRPO: constant)."""
+    """How token losses become one number (GRPO, GSPO: sequence_mean; DAPO, CISPO: token_mean; Dr.GRPO:
+    constant, which sums over tokens, as the papers on REINFORCE and RLOO do)."""
     constant_length: int = Field(default=1024, gt=0)
     """Length that `constant` aggregation divides each sequence's token sum by (Dr.GRPO: the length limit)."""
     clip_low: float = Field(default=0.2, ge=0, le=1)
@@ -54,15 +55,16 @@ class ObjectiveSettings(Settings):
     clip_high: float = Field(default=0.2, ge=0)
     """The ratio is clipped above at 1 + clip_high (DAPO: 0.28; GSPO: 4e-4; R1's reasoning RL: 10)."""
     dual_clip: float | None = Field(default=None, gt=1)
-    """A negative advantage pushes by at most so many times itself, however large the ratio (often 3)."""
+    """With a negative advantage a token whose ratio is above this does not push any more (often 3)."""
     importance_cap: float | None = Field(default=None, gt=0)
     """Weigh each token by pi_learner / pi_sampler, at most this (truncated importance sampling: 2)."""
     kl_kind: Literal["k1", "k2", "k3"] = "k3"
-    """Estimator of the KL to the reference (as a loss GRPO: k3; in the reward REINFORCE++: k1)."""
+    """Estimator of the KL to the reference (in the loss GRPO: k3; in the reward REINFORCE++: k1)."""
     kl_beta: float = Field(default=0.0, ge=0)
     """Weight of the KL; at 0 no reference model is kept (R1-Zero: 0.001)."""
     kl_in: Literal["loss", "reward"] = "loss"
-    """Whether the KL is a part of the loss, or of the reward of each token (InstructGPT, REINFORCE++)."""
+    """Whether the KL is a part of the loss, or of the reward of each token (InstructGPT, REINFORCE++). There
+    it is taken from the advantages: it has no baseline, and a group's std does not divide it."""
     reference_refresh: int = Field(default=0, ge=0)
     """The reference becomes the policy every so many steps; 0 = never (R1: 400)."""
     entropy_bonus: float = Field(default=0.0, ge=0)
@@ -75,6 +77,10 @@ class ObjectiveSettings(Settings):
     def _settings_have_an_effect(self) -> Self:
         if self.dual_clip is not None and self.loss not in ("ppo", "gspo"):
             raise ValueError(f"dual_clip has no effect on the loss {self.loss!r}; it is for 'ppo' and 'gspo'")
+        if self.kl_in == "reward" and self.kl_kind != "k1":
+            raise ValueError(
+                f"kl_kind {self.kl_kind!r} in the reward: only 'k1' has the gradient of the KL there"
+            )
         return self
 
 
@@ -139,8 +145,9 @@ class RLSettings(Settings):
     log_rollouts_share: float = Field(default=0.05, ge=0, le=1)
     """Seeded share of rollouts written to rollouts.jsonl."""
     refill_rounds: int = Field(default=0, ge=0)
-    """Groups whose rewards are all equal are left out and as many other questions asked in their place, at
-    most so many times a step (DAPO's dynamic sampling); 0 trains on the groups as they come."""
+    """Groups whose rewards are all equal are left out and as many other questions asked in their place, by
+    the step's shares, at most so many times (DAPO's dynamic sampling). What does not come from the reward, KL
+    and entropy bonus, is then not learned on them either. 0 trains on the groups as they come."""
     max_unscored_share: float = Field(default=0.2, ge=0, le=1)
     """The run stops when more than this share of a step's rollouts could not be scored."""
     max_skipped_updates: int = Field(default=10, ge=0)
@@ -168,6 +175,14 @@ class RLSettings(Settings):
     @classmethod
     def _schedules_are_apart(cls, data: Any) -> Any:
         return lifted(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _equal_rewards_teach_nothing(self) -> Self:
+        if self.refill_rounds and self.objective.advantage == "raw":
+            raise ValueError(
+                "refill_rounds: with the advantage 'raw' groups of equal rewards teach too; use 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _each_step_is_valid(self) -> Self:

@@ -198,7 +198,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
 def _logits_gradient(
     log_p_CV: Tensor, targets_C: Tensor, logprob_grad_C: Tensor | None, entropy_grad_C: Tensor | None
 ) -> Tensor:
-    """From the gradients of log-probabilities and entropies, of which one is there; consumes `log_p_CV`."""
+    """From the gradients of log-probabilities and entropies, at least one of them; consumes `log_p_CV`."""
     pull_CV = None
     if entropy_grad_C is not None:
         pull_CV = (_finite(log_p_CV) + _entropy(log_p_CV)[:, None]) * log_p_CV.exp()

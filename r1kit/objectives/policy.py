@@ -32,7 +32,7 @@ class Clip:
 
     low: float  # below 1 - low
     high: float  # above 1 + high
-    dual: float | None = None  # of "ppo": a negative advantage pushes by at most this many times itself
+    dual: float | None = None  # of ppo and gspo: with A < 0 no push where the ratio is above this
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def ppo(tokens: Tokens, clip: Clip) -> PolicyLoss:
     Sources: PPO, arXiv 1707.06347, eq. 7; GRPO, arXiv 2402.03300, eq. 3; separate bounds: DAPO, arXiv
     2503.14476, eq. 8; dual clip: Ye et al., arXiv 1912.09729, eq. 5.
     """
-    ratio_N = torch.exp(tokens.logprobs_N - tokens.old_logprobs_N)
+    ratio_N = _exp(tokens.logprobs_N - tokens.old_logprobs_N)
     return _pessimistic(ratio_N, tokens.advantages_N, clip)
 
 
@@ -58,14 +58,14 @@ def gspo(tokens: Tokens, clip: Clip) -> PolicyLoss:
     """As `ppo`, with one ratio for a sequence: s = exp(mean over its tokens of log rho).
 
     Each token carries sg(s) pi / sg(pi): where all tokens of a sequence have one advantage, the mean over
-    them has the value and the gradient of the sequence's own loss. Source: GSPO, arXiv 2507.18071, eq. 5 and
-    7, and section 4.3 for the form by token.
+    them (aggregation `sequence_mean`) has the value and the gradient of the sequence's own loss. Source:
+    GSPO, arXiv 2507.18071, eq. 5 and 7, and section 4.3 for the form by token.
     """
     log_ratio_N = (tokens.logprobs_N - tokens.old_logprobs_N).detach()
     count_S = torch.bincount(tokens.sequence_N)
     sum_S = torch.zeros(len(count_S), dtype=log_ratio_N.dtype, device=log_ratio_N.device)
     sum_S.index_add_(0, tokens.sequence_N, log_ratio_N)
-    sequence_ratio_N = (sum_S / count_S.clamp_min(1)).exp()[tokens.sequence_N]
+    sequence_ratio_N = _exp(sum_S / count_S.clamp_min(1))[tokens.sequence_N]
     ratio_N = sequence_ratio_N * torch.exp(tokens.logprobs_N - tokens.logprobs_N.detach())
     return _pessimistic(ratio_N, tokens.advantages_N, clip)
 
@@ -76,7 +76,7 @@ def cispo(tokens: Tokens, clip: Clip) -> PolicyLoss:
     Source: CISPO, MiniMax-M1, arXiv 2506.13585, eq. 4 and 5 (there without a lower bound: low = 1).
     """
     with torch.no_grad():
-        ratio_N = torch.exp(tokens.logprobs_N - tokens.old_logprobs_N)
+        ratio_N = _exp(tokens.logprobs_N - tokens.old_logprobs_N)
         weight_N = ratio_N.clamp(1.0 - clip.low, 1.0 + clip.high)
     loss_N = -weight_N * tokens.advantages_N * tokens.logprobs_N
     return PolicyLoss(loss_N, ratio_N < 1.0 - clip.low, ratio_N > 1.0 + clip.high)
@@ -109,7 +109,12 @@ def importance_weights(old_logprobs_N: Tensor, sampler_logprobs_N: Tensor, cap: 
     Brings You Off-Policy RL Training", https://fengyao.notion.site/off-policy-rl; the truncation: Ionides
     2008, "Truncated Importance Sampling".
     """
-    return torch.exp(old_logprobs_N - sampler_logprobs_N).clamp_max(cap)
+    return _exp(old_logprobs_N - sampler_logprobs_N).clamp_max(cap)
+
+
+def _exp(log_ratio_N: Tensor) -> Tensor:
+    """exp of at most 20 in size: no ratio is infinite, which a zero advantage would turn into NaN."""
+    return log_ratio_N.clamp(-20.0, 20.0).exp()
 
 
 POLICY_LOSSES: Mapping[str, Callable[[Tokens, Clip], PolicyLoss]] = MappingProxyType(

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from r1kit.learning.settings import RLSettings, SFTSettings
+from r1kit.rewards.learned import TEACHER
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.schedules import Schedule, value_at
 from r1kit.settings import Settings
@@ -82,6 +83,21 @@ class RLStageSettings(RLSettings):
     step's questions."""
     rewards: dict[str, float | RewardTerm] = Field(min_length=1)
     """Reward name -> weight, or -> {weight, params, tasks, tags, last_steps, normalise}."""
+
+    @model_validator(mode="after")
+    def _refilling_knows_all_that_is_learned(self) -> Self:
+        if not self.refill_rounds:
+            return self
+        if TEACHER in self.rewards:
+            raise ValueError(
+                "refill_rounds: the teacher's reward teaches on every group, none is dead; use 0"
+            )
+        for name, term in self.rewards.items():
+            if isinstance(term, RewardTerm) and term.normalise == "batch":
+                raise ValueError(
+                    f"refill_rounds: rewards.{name} is normalised over a step, but rounds are graded alone"
+                )
+        return self
 
     @model_validator(mode="after")
     def _every_step_has_a_task(self) -> Self:
