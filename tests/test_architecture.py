@@ -33,13 +33,14 @@ ORDER = (
     ("text",),
     ("tracking",),
     ("files",),
+    ("schedules",),
     ("settings", "seeds", "types", "errors"),
     ("__init__",),
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 TORCH_FREE = (
     *("world", "datasets", "tasks", "verify", "text", "tracking", "files"),
-    *("settings", "seeds", "types", "errors"),
+    *("schedules", "settings", "seeds", "types", "errors"),
 )
 HEAVY = {"torch", "transformers", "tokenizers", "datasets", "accelerate", "vllm", "ray", "peft"}
 # Only r1kit/files/ renames, replaces or deletes; what is built for `publish_folder` is written elsewhere.

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.learning.batch import EncodedDocument, idle_rows, make_batch
+from r1kit.learning.credit import assign_credit, rollout_batch
 from r1kit.learning.microbatches import (
     FEW,
     PART_COST,
@@ -19,7 +20,10 @@ from r1kit.learning.microbatches import (
 )
 from r1kit.learning.order import TokenBatches, draw, fingerprint
 from r1kit.learning.schedules import learning_rate_factor
+from r1kit.learning.settings import ObjectiveSettings, RLSettings
 from r1kit.objectives.aggregation import Totals
+from r1kit.rollouts.protocol import SamplingParams
+from r1kit.types import Completion, Message, Outcome, Problem, Prompt, Reward, Rollout, RolloutGroup, Verdict
 
 
 def test_documents_are_padded_on_the_right_and_only_responses_carry_loss():
@@ -184,3 +188,43 @@ def test_tokens_of_documents_may_be_arrays():
     torch.testing.assert_close(
         make_batch([EncodedDocument(torch.tensor([1, 2]).numpy(), 1)]).tokens_BT, torch.tensor([[1, 2]])
     )
+
+
+def rollout(reward, tokens, finish):
+    logprobs, drawn = (-1.0,) * len(tokens), (-2.0,) * len(tokens)
+    completion = Completion((7, 8), tokens, logprobs, drawn, "x", finish, 0)
+    return Rollout(completion, Verdict(Outcome.WRONG, None), None if reward is None else Reward(reward, {}))
+
+
+ROLLOUTS = (
+    rollout(1.0, (1, 2), "stop"),
+    rollout(0.0, (3, 4, 5), "length"),
+    rollout(None, (6,), "stop"),
+    rollout(0.5, (9,), "length"),
+)
+
+
+def batch_of_rollouts(**settings):
+    problem = Problem("p", "countdown", (Message("user", "?"),), {}, "en")
+    group = RolloutGroup(problem, Prompt((7, 8), ""), ROLLOUTS)
+    credit = assign_credit([group], "dr_grpo")
+    return rollout_batch([group], credit, RLSettings(**settings))
+
+
+def test_rollouts_that_could_not_be_scored_are_not_trained_on():
+    batch = batch_of_rollouts()
+    assert batch.tokens_BT.tolist() == [[7, 8, 1, 2, 0], [7, 8, 3, 4, 5], [7, 8, 9, 0, 0]]
+    assert batch.advantages_BT.tolist() == [[0, 0, 0.5, 0.5, 0], [0, 0, -0.5, -0.5, -0.5], [0] * 5]
+
+
+def test_truncated_rollouts_that_are_left_out_still_count_in_their_group():
+    batch = batch_of_rollouts(objective=ObjectiveSettings(truncated="leave_out"))
+    assert batch.tokens_BT.tolist() == [[7, 8, 1, 2]]
+    assert batch.advantages_BT.tolist() == [[0, 0, 0.5, 0.5]]  # the mean of 1, 0 and 0.5
+    assert (batch.totals.num_sequences, batch.totals.num_tokens) == (1, 2)
+
+
+def test_the_samplers_logprobs_are_those_of_the_distribution_drawn_from():
+    cold = SamplingParams(max_new_tokens=8, temperature=0.7)
+    assert batch_of_rollouts(sampling=cold).sampler_logprobs_BT.tolist()[0] == [0, 0, -2, -2, 0]
+    assert batch_of_rollouts().sampler_logprobs_BT.tolist()[0] == [0, 0, -1, -1, 0]

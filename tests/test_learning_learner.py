@@ -17,6 +17,7 @@ from r1kit.learning.policy_update import update_policy
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings, RLSettings
 from r1kit.models.reference import frozen_copy, refresh
 from r1kit.objectives.aggregation import AGGREGATIONS
+from r1kit.objectives.policy import POLICY_LOSSES
 
 ONE_PART, MANY_PARTS = 10_000, 12
 
@@ -77,7 +78,17 @@ LOSSES = {
         )
         for name in AGGREGATIONS
     },
-}
+    **{
+        f"{name} off-policy with all terms": (
+            objective(
+                "sequence_mean", loss=name, clip_low=0.5, clip_high=1.0, importance_cap=1.05, kl_beta=0.1,
+                entropy_bonus=0.2,
+            ),
+            {"old_logprobs_BT": torch.full((6, 12), -3.1), "ref_logprobs_BT": torch.full((6, 12), -2.9)},
+        )
+        for name in POLICY_LOSSES
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -178,7 +189,7 @@ def test_an_update_that_is_not_finite_changes_nothing_and_is_counted():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     moments = [state["exp_avg"].clone() for state in learner.optimizer.state.values()]
 
-    def broken(logprobs_N, part):
+    def broken(logprobs_N, entropy_N, part):
         return LossOutput((logprobs_N * math.nan).sum())
 
     stats = learner.update(batch, broken)
@@ -317,8 +328,8 @@ def test_the_kl_is_zero_against_a_fresh_reference_and_positive_once_the_policy_h
 
 def test_without_scored_rollouts_there_is_no_update():
     learner = learner_of(tiny_model())
-    assert update_policy(learner, None, _rl(1), None, seed=0) == {}
-    assert learner.updates == 0
+    assert update_policy(learner, None, _rl(3), None, seed=0) == {"trained_sequences": 0.0}
+    assert (learner.updates, learner.skipped) == (3, 0)  # the learning rate's schedule moves on
 
 
 def test_greedy_sampling_is_refused_for_reinforcement_learning():

@@ -24,6 +24,40 @@ def test_one_source_is_drawn_as_ever() -> None:
     ]
 
 
+def test_further_questions_come_in_the_shares_of_the_step() -> None:
+    sources = {
+        "a": Source(problems("a", 50), 3.0),
+        "b": Source(problems("b", 50), 1.0),
+        "late": Source(problems("late", 9), 4.0, last_steps=1),
+    }
+    questions = Questions(sources, 400, 8, seed=1)
+    single = Counter(questions.more(step, 1, 1, [])[0].task for step in range(1, 400))
+    assert set(single) == {"a", "b"}
+    assert 265 <= single["a"] <= 335  # 299.25 expected, standard deviation 8.6
+    assert {problem.task for problem in questions.more(400, 1, 60, [])} == {"late", "a", "b"}
+
+
+def test_further_questions_are_others_each_round_and_the_same_on_resuming() -> None:
+    sources = {"a": Source(problems("a", 20), 3.0), "b": Source(problems("b", 20), 1.0)}
+    questions = Questions(sources, 5, 8, seed=1)
+    asked = questions(2)
+    first = questions.more(2, 1, 4, asked)
+    second = questions.more(2, 2, 3, asked + first)
+    names = [problem.id for problem in [*asked, *first, *second]]
+    assert len(set(names)) == len(names) == 15
+    assert first == Questions(sources, 5, 8, seed=1).more(2, 1, 4, asked)
+    assert questions.more(3, 1, 4, []) != questions.more(2, 1, 4, [])
+
+
+def test_where_all_were_asked_further_questions_come_again() -> None:
+    only = problems("a", 3)
+    questions = Questions({"a": Source(only)}, 5, 3, seed=1)
+    again = questions.more(1, 1, 2, only[:2])
+    assert len(again) == 2
+    assert only[2] in again
+    assert len(questions.more(1, 1, 2, only)) == 2
+
+
 def test_shares_hold_and_each_source_goes_through_its_problems() -> None:
     sources = {"a": Source(problems("a", 10), 3.0), "b": Source(problems("b", 4), 1.0)}
     questions = Questions(sources, 20, 6, seed=1)

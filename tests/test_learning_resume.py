@@ -5,6 +5,7 @@ Run as a script, this file trains in a folder and kills itself at a named moment
 
 import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -326,3 +327,41 @@ if __name__ == "__main__":
     else:
         DyingLog.at = int(sys.argv[3])
         run_rl(Path(sys.argv[1]), log_class=DyingLog)
+
+
+SCHEDULED = RLSettings.model_validate(
+    {
+        "steps": STEPS, "template": "chat", "save_every": SAVE_EVERY, "log_rollouts_share": 1.0,
+        "refill_rounds": 1,
+        "questions_per_step": {"points": {1: 3, 4: 2}},
+        "group_size": {"points": {1: 2, 3: 5}},
+        "sampling": {"max_new_tokens": 10, "temperature": {"shape": "linear", "points": {1: 1.0, 6: 0.5}}},
+        "objective": {
+            "whiten": True, "kl_in": "reward", "kl_kind": "k1", "kl_beta": {"points": {1: 0.0, 4: 0.01}},
+        },
+        "optimizer": {"learning_rate": {"shape": "cosine", "points": {1: 0.05, 6: 0.01}}},
+        "batch": {"minibatches": 2, "precision": "float32"},
+    }
+)  # fmt: skip
+
+
+def test_a_run_with_schedules_follows_them_and_is_the_same_after_a_stop(tmp_path):
+    whole = tmp_path / "whole"
+    expected = (whole, *run_rl(whole, settings=SCHEDULED))
+    metrics = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    for k, row in enumerate(metrics):
+        if row["trained_sequences"]:  # else all groups of the step were dead, twice
+            assert row["learning_rate"] == pytest.approx(0.01 + 0.02 * (1 + math.cos(math.pi * k / 5)))
+            assert "kl" in row
+    rows = [json.loads(line) for line in (whole / "rollouts.jsonl").read_text().splitlines()]
+    for step in range(1, STEPS + 1):
+        drawn = sum(row["step"] == step for row in rows)
+        questions, group_size = (3 if step < 4 else 2), (2 if step < 3 else 5)
+        # one round more for the questions whose group was dead
+        assert drawn % group_size == 0
+        assert questions <= drawn // group_size <= 2 * questions
+    assert sum(row["trained_sequences"] > 0 for row in metrics) > STEPS // 2
+    with pytest.raises(Interrupted):
+        run_rl(tmp_path / "stopped", StopAtLook(3), settings=SCHEDULED)
+    resumed = run_rl(tmp_path / "stopped", settings=SCHEDULED)
+    assert_same_run(tmp_path / "stopped", *resumed, expected)

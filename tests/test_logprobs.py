@@ -60,6 +60,29 @@ def test_chunks_of_any_size_are_filled_up_without_a_trace(bias):
         torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_entropys_gradient_equals_that_of_the_full_logits(temperature):
+    hidden, weight, bias_V, targets = _inputs(True)
+    leaves, upstream = [hidden, weight, bias_V], torch.linspace(-1, 2, 11, dtype=torch.float64)
+    full = torch.log_softmax(nn.functional.linear(hidden, weight, bias_V) / temperature, dim=-1)
+    both = ((full[torch.arange(11), targets] - (full.exp() * full).sum(-1)) * upstream).sum()
+    alone = (-(full.exp() * full).sum(-1) * upstream).sum()
+    got, entropy = token_logprobs(hidden, Head(weight, bias_V), targets, temperature=temperature, chunk=4)
+    for loss, expected in ((((got + entropy) * upstream).sum(), both), ((entropy * upstream).sum(), alone)):
+        for grad, expected_grad in zip(
+            torch.autograd.grad(loss, leaves, retain_graph=True),
+            torch.autograd.grad(expected, leaves, retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-12)
+
+
+def test_a_certain_prediction_has_no_gradient_by_its_entropy():
+    bias = torch.tensor([0.0, -torch.inf, -torch.inf], requires_grad=True)
+    _, entropy = token_logprobs(torch.zeros(1, 3), Head(torch.eye(3), bias), torch.tensor([0]))
+    assert torch.autograd.grad(entropy.sum(), bias)[0].tolist() == [0.0, 0.0, 0.0]
+
+
 def test_the_gradient_passes_the_numerical_check():
     hidden, weight, bias_V, targets = _inputs(True)
 

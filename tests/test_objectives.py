@@ -1,4 +1,4 @@
-"""Advantages, aggregation, clipping and KL estimators, against numbers worked by hand."""
+"""Advantages, aggregation and KL estimators, against numbers worked by hand."""
 
 import math
 
@@ -8,7 +8,6 @@ import torch
 from r1kit.objectives.advantages import ADVANTAGES, dead_groups
 from r1kit.objectives.aggregation import AGGREGATIONS, Totals
 from r1kit.objectives.kl import KL_ESTIMATORS, k1, k2, k3
-from r1kit.objectives.policy import clipped_surrogate
 from r1kit.objectives.supervised import cross_entropy
 
 NAN = math.nan
@@ -47,7 +46,43 @@ def test_opo_weighs_the_baseline_by_length_so_that_the_tokens_advantages_sum_to_
     assert_equal(advantages("opo", rewards)[0], *advantages("dr_grpo", rewards)[0])  # of equal lengths
 
 
-@pytest.mark.parametrize("name", ADVANTAGES)
+def test_rloo_leaves_the_sample_out_of_its_own_baseline():
+    # 4 - mean(0, 2, 2), and so on
+    assert_equal(advantages("rloo", [0, 2, 2, 4])[0], -8 / 3, -2 / 3 + 2 / 3, 0, 8 / 3)
+    assert_equal(advantages("rloo", [0, NAN, 1])[0], -1, NAN, 1)
+
+
+def test_rloo_is_dr_grpo_times_g_over_g_minus_1():
+    rewards = torch.rand(5, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    lengths = torch.ones_like(rewards)
+    rloo = ADVANTAGES["rloo"](rewards, lengths)
+    for g in range(7):  # the definition: the mean of the six others
+        others = torch.cat([rewards[:, :g], rewards[:, g + 1 :]], 1)
+        torch.testing.assert_close(rloo[:, g], rewards[:, g] - others.mean(1), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(rloo, ADVANTAGES["dr_grpo"](rewards, lengths) * 7 / 6, rtol=1e-14, atol=0)
+
+
+def test_raw_has_no_baseline():
+    assert_equal(advantages("raw", [3, NAN, -1])[0], 3, NAN, -1)
+
+
+def test_dividing_by_the_std_weighs_hard_and_easy_questions_more_than_their_rewards_do():
+    # one right of eight, and four of eight: the absolute advantages of the harder group are 7/16 of the
+    # other's, and 66% of them once each is divided by its std (Dr.GRPO's difficulty bias)
+    hard, middle = [1] + [0] * 7, [1] * 4 + [0] * 4
+    shares = {}
+    for name in ("dr_grpo", "grpo"):
+        first, second = advantages(name, hard, middle).abs().sum(1).tolist()
+        shares[name] = first / second
+    assert shares["dr_grpo"] == pytest.approx(7 / 16)
+    assert shares["grpo"] == pytest.approx(7 / 16 * math.sqrt(2 / 7 * 8 / 8 / (7 / 8 / 7)), rel=1e-3)
+    assert shares["grpo"] > 1.5 * shares["dr_grpo"]
+
+
+BASELINES = [name for name in ADVANTAGES if name != "raw"]
+
+
+@pytest.mark.parametrize("name", BASELINES)
 def test_equal_rewards_give_exactly_zero_advantage(name):
     # the mean of three times 0.1 is not 0.1 in floating point
     assert advantages(name, [0.1, 0.1, 0.1]).tolist() == [[0.0, 0.0, 0.0]]
@@ -59,7 +94,7 @@ def test_unscored_samples_stay_out_of_the_statistics_and_stay_nan():
     assert_equal(advantages("grpo", [0, NAN, 1])[0], -0.5 / (std + 1e-4), NAN, 0.5 / (std + 1e-4))
 
 
-@pytest.mark.parametrize("name", ADVANTAGES)
+@pytest.mark.parametrize("name", BASELINES)
 def test_a_single_scored_sample_teaches_nothing(name):
     assert_equal(advantages(name, [3, NAN, NAN])[0], 0, NAN, NAN)
     assert_equal(advantages(name, [NAN, NAN])[0], NAN, NAN)
@@ -83,28 +118,6 @@ def test_aggregation_uses_the_totals_of_the_whole_batch_not_of_the_part():
     assert_equal(AGGREGATIONS["sequence_mean"](part, totals, 10), 1 / 32)
     assert_equal(AGGREGATIONS["token_mean"](part, totals, 10), 1 / 100)
     assert_equal(AGGREGATIONS["constant"](part, totals, 10), 1 / 80)
-
-
-def test_clipped_surrogate_takes_the_pessimistic_side():
-    # ratios 1.5, 1.5, 0.5, 0.5, 1 with clip range [0.8, 1.28]
-    ratios, advantages = tensor(1.5, 1.5, 0.5, 0.5, 1.0), tensor(2, -2, 2, -2, 3)
-    out = clipped_surrogate(ratios.log(), torch.zeros(5, dtype=torch.float64), advantages, 0.2, 0.28)
-    assert_equal(out.loss_N, -2.56, 3.0, -1.0, 1.6, -3.0)
-    assert out.clipped_high_N.tolist() == [True, False, False, False, False]
-    assert out.clipped_low_N.tolist() == [False, False, False, True, False]
-
-
-def test_clipped_tokens_have_no_gradient_and_others_the_policy_gradient():
-    logprobs = tensor(1.5, 1.5, 0.5, 0.5, 1.0).log().requires_grad_()
-    out = clipped_surrogate(logprobs, torch.zeros(5, dtype=torch.float64), tensor(2, -2, 2, -2, 3), 0.2, 0.28)
-    # d(-rho A)/d logprob = -rho A
-    assert_equal(torch.autograd.grad(out.loss_N.sum(), logprobs)[0], 0, 3.0, -1.0, 0, -3.0)
-
-
-def test_clip_10_of_r1_never_clips_below():
-    out = clipped_surrogate(tensor(-20.0, 2.0), tensor(0, 0), tensor(-1, 1), 1.0, 10.0)
-    assert_equal(out.loss_N, math.exp(-20), -math.exp(2))
-    assert not out.clipped_low_N.any()
 
 
 def test_kl_estimators_of_one_token():
@@ -157,12 +170,9 @@ def test_as_a_loss_k3_has_the_gradient_of_the_forward_kl():
     torch.testing.assert_close(_loss_gradient(k3), torch.autograd.grad(forward, logits)[0])
 
 
-def test_objectives_pass_the_numerical_gradient_check():
+def test_kl_and_cross_entropy_pass_the_numerical_gradient_check():
     logprobs = tensor(-0.5, -1.2, -0.1).requires_grad_()
-    other, advantages = tensor(-0.6, -1.0, -0.3), tensor(1.0, -2.0, 0.5)
-    assert torch.autograd.gradcheck(
-        lambda x: clipped_surrogate(x, other, advantages, 0.2, 0.28).loss_N, logprobs
-    )
+    other = tensor(-0.6, -1.0, -0.3)
     for estimator in KL_ESTIMATORS.values():
         assert torch.autograd.gradcheck(lambda x, estimator=estimator: estimator(x, other), logprobs)
     assert torch.autograd.gradcheck(cross_entropy, logprobs)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from r1kit.errors import UserError
 from r1kit.learning.batch import Batch, EncodedDocument, make_batch
-from r1kit.objectives.advantages import ADVANTAGES
+from r1kit.learning.settings import RLSettings
+from r1kit.objectives.advantages import ADVANTAGES, dead_groups
 from r1kit.types import RolloutGroup, Unscored
 
 
@@ -42,10 +43,7 @@ class Credit:
 
 def assign_credit(groups: Sequence[RolloutGroup], advantage: str) -> Credit:
     """Rewards and the advantages that follow, by a name in `objectives.advantages.ADVANTAGES`."""
-    rewards_PG = torch.tensor(
-        [[math.nan if r.reward is None else r.reward.total for r in group.rollouts] for group in groups],
-        dtype=torch.float64,
-    )
+    rewards_PG = rewards_of(groups)
     lengths_PG = torch.tensor(
         [[len(r.completion.tokens) for r in group.rollouts] for group in groups], dtype=torch.float64
     )
@@ -63,22 +61,42 @@ def way_of(unscored: Unscored) -> str:
     return f"{unscored.term}/{unscored.failure}"
 
 
-def rollout_batch(groups: Sequence[RolloutGroup], advantages_PG: Tensor, temperature: float) -> Batch | None:
-    """The scored rollouts as one batch, each token with its rollout's advantage; None if none was scored.
+def rewards_of(groups: Sequence[RolloutGroup]) -> Tensor:
+    """Total rewards, (P, G) float64; NaN where a rollout could not be scored."""
+    return torch.tensor(
+        [[math.nan if r.reward is None else r.reward.total for r in group.rollouts] for group in groups],
+        dtype=torch.float64,
+    )
 
-    `temperature` is that of the sampling: the trained distribution is the one drawn from, so the sampler's
-    log-probabilities are taken under it.
+
+def rollout_batch(groups: Sequence[RolloutGroup], credit: Credit, settings: RLSettings) -> Batch | None:
+    """The scored rollouts as one batch, each token with its rollout's advantage; None if there is none.
+
+    The trained distribution is the one drawn from, so the sampler's log-probabilities are taken under its
+    temperature. Truncated responses are in it if `objective.truncated` says so; groups whose rewards are all
+    equal are, unless others were asked for in their place (`settings.refill_rounds`).
     """
     documents, advantages, logprobs = [], [], []
-    for group, advantages_G in zip(groups, advantages_PG.tolist(), strict=True):
+    as_drawn, leave_out = settings.sampling.temperature == 1.0, settings.objective.truncated == "leave_out"
+    for group, advantages_G in zip(*_trained(groups, credit, settings), strict=True):
         for rollout, advantage in zip(group.rollouts, advantages_G, strict=True):
-            if math.isnan(advantage):
-                continue
             completion = rollout.completion
+            if math.isnan(advantage) or (completion.finish == "length" and leave_out):
+                continue
             tokens = (*completion.prompt_tokens, *completion.tokens)
             documents.append(EncodedDocument(tokens, len(completion.prompt_tokens)))
             advantages.append(advantage)
-            logprobs.append(completion.logprobs if temperature == 1.0 else completion.sampling_logprobs)
+            logprobs.append(completion.logprobs if as_drawn else completion.sampling_logprobs)
     if not documents:
         return None
     return make_batch(documents, advantages=advantages, sampler_logprobs=logprobs)
+
+
+def _trained(
+    groups: Sequence[RolloutGroup], credit: Credit, settings: RLSettings
+) -> tuple[Sequence[RolloutGroup], list[list[float]]]:
+    """The groups that are trained on, with their advantages."""
+    if not settings.refill_rounds:
+        return groups, credit.advantages_PG.tolist()
+    live = (~dead_groups(credit.rewards_PG)).nonzero().flatten().tolist()
+    return [groups[index] for index in live], credit.advantages_PG[live].tolist()

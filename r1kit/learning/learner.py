@@ -76,6 +76,7 @@ class Learner:
         self.operations = 0  # floating-point operations of all passes so far, through other models too
         self.optimizer = make_optimizer(model, optimizer)
         self._settings = optimizer
+        self._peak_learning_rate = optimizer.learning_rate
         self._batch = batch
         self._total_updates = total_updates
         self._temperature = temperature
@@ -110,6 +111,14 @@ class Learner:
         self.operations += operations(self.model, trained=trained, forward=forward)
         stats = sums.means(batch.num_tokens)
         return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
+
+    def pass_over(self, updates: int) -> None:
+        """Let the learning rate's schedule move on by updates for which there is nothing to learn from."""
+        self.updates += updates
+
+    def settle(self, learning_rate: float, temperature: float) -> None:
+        """The peak learning rate and the temperature of the updates that follow."""
+        self._peak_learning_rate, self._temperature = learning_rate, temperature
 
     @torch.no_grad()
     def logprobs(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
@@ -201,8 +210,8 @@ class Learner:
         """The part's share of the loss; the statistics are added to `sums`."""
         batch, states = part.batch, self._states(part, self.model)
         logprobs_N, entropy_N = self._logprobs(part, states)
-        output = self._apply(loss, part, states, logprobs_N)
-        sums.add(output.loss.detach(), {"entropy": entropy_N.sum(), **output.token_sums})
+        output = self._apply(loss, part, states, logprobs_N, entropy_N)
+        sums.add(output.loss.detach(), {"entropy": entropy_N.detach().sum(), **output.token_sums})
         if batch.sampler_logprobs_BT is not None:
             # against the policy that sampled: a later minibatch's own has moved, which is no mismatch
             old_BT, mask_BT = batch.old_logprobs_BT, batch.loss_mask_BT
@@ -210,9 +219,11 @@ class Learner:
             sums.add_gap((old_N - batch.sampler_logprobs_BT[mask_BT]).abs())
         return output.loss
 
-    def _apply(self, loss: Loss, part: MicroBatch, states: States, logprobs_N: Tensor) -> LossOutput:
+    def _apply(
+        self, loss: Loss, part: MicroBatch, states: States, logprobs_N: Tensor, entropy_N: Tensor
+    ) -> LossOutput:
         if not isinstance(loss, TeacherLoss):
-            return loss(logprobs_N, part.batch)
+            return loss(logprobs_N, entropy_N, part.batch)
         with torch.no_grad(), self._attention_in_use(loss.teacher):
             teacher = self._states(part, loss.teacher)
         self.operations += operations(loss.teacher, forward=int(part.batch.lengths_B.sum()))
@@ -224,7 +235,7 @@ class Learner:
         factor = learning_rate_factor(
             settings.schedule, self.updates, self._total_updates, settings.warmup_steps, settings.min_ratio
         )
-        learning_rate = settings.learning_rate * factor
+        learning_rate = self._peak_learning_rate * factor
         grad_norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm))
         finite = math.isfinite(loss) and math.isfinite(grad_norm)
         if finite:

@@ -11,7 +11,9 @@ from r1kit import seeds
 from r1kit.learning.batch import Batch, idle_rows
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
-from r1kit.learning.settings import RLSettings
+from r1kit.learning.settings import ObjectiveSettings, RLSettings
+from r1kit.objectives.kl import KL_ESTIMATORS
+from r1kit.objectives.token_credit import kl_penalty, whitened
 
 
 def update_policy(
@@ -20,22 +22,65 @@ def update_policy(
     """Update on the whole batch at once, or on random minibatches of it in turn; returns statistics.
 
     With several updates the old log-probabilities are computed first, by the learner itself rather than the
-    sampler, so that the ratio starts at exactly 1. With one update they are not needed. No batch, no update.
+    sampler, so that the ratio starts at exactly 1. With one update they are not needed, but for the KL in the
+    reward. Then come the KL, in the reward or in the loss, and whitening. Without a batch there is no update,
+    and the learning rate's schedule moves on. "trained_sequences" are those of the batch.
     """
+    objective, minibatches = settings.objective, settings.batch.minibatches
     if batch is None:
-        return {}
-    loss, minibatches = policy_loss(settings.objective), settings.batch.minibatches
-    if reference is not None:
-        batch = replace(batch, ref_logprobs_BT=learner.logprobs(batch, reference))
+        learner.pass_over(minibatches)
+        return {"trained_sequences": 0.0}
+    batch, stats = _prepared(learner, batch, settings, reference)
+    stats["trained_sequences"] = float(len(batch))
+    loss = policy_loss(objective)
     if minibatches == 1:
-        return learner.update(batch, loss, idle=idle_rows(batch))
-    batch = replace(batch, old_logprobs_BT=learner.logprobs(batch))
+        return learner.update(batch, loss, idle=_idle_rows(batch, objective)) | stats
     rows = list(range(len(batch)))
     seeds.generator(seed, "minibatches").shuffle(rows)
     count = min(minibatches, len(rows))
     shares = [rows[len(rows) * k // count : len(rows) * (k + 1) // count] for k in range(count)]
     parts = [batch.part(share).on_its_own() for share in shares]
-    return _combined([learner.update(part, loss, idle=idle_rows(part)) for part in parts])
+    updates = [learner.update(part, loss, idle=_idle_rows(part, objective)) for part in parts]
+    learner.pass_over(minibatches - count)
+    return _combined(updates) | stats
+
+
+def _prepared(
+    learner: Learner, batch: Batch, settings: RLSettings, reference: nn.Module | None
+) -> tuple[Batch, dict[str, float]]:
+    """The batch with old and reference log-probabilities, the KL in the reward, and whitened, as needed."""
+    objective, given_BT = settings.objective, batch.old_logprobs_BT
+    stats: dict[str, float] = {}
+    in_reward = reference is not None and objective.kl_in == "reward"
+    if given_BT is None and (settings.batch.minibatches > 1 or in_reward):
+        batch = replace(batch, old_logprobs_BT=learner.logprobs(batch))
+    if reference is not None:
+        batch = replace(batch, ref_logprobs_BT=learner.logprobs(batch, reference))
+    if in_reward:
+        batch, stats = _with_kl_in_reward(batch, objective)
+    if given_BT is None and settings.batch.minibatches == 1:
+        batch = replace(batch, old_logprobs_BT=None)  # the ratio is 1, whatever another pass would round to
+    if objective.whiten:
+        assert batch.advantages_BT is not None
+        batch = replace(batch, advantages_BT=whitened(batch.advantages_BT, batch.loss_mask_BT))
+    return batch, stats
+
+
+def _idle_rows(batch: Batch, objective: ObjectiveSettings) -> list[int]:
+    """Rows without a gradient: the entropy bonus has one on every row."""
+    return [] if objective.entropy_bonus else idle_rows(batch)
+
+
+def _with_kl_in_reward(batch: Batch, objective: ObjectiveSettings) -> tuple[Batch, dict[str, float]]:
+    """The batch with the reference's opinion in its advantages instead of its loss, and "kl" per token."""
+    assert batch.ref_logprobs_BT is not None
+    assert batch.old_logprobs_BT is not None
+    assert batch.advantages_BT is not None
+    mask_BT = batch.loss_mask_BT
+    kl_BT = KL_ESTIMATORS[objective.kl_kind](batch.old_logprobs_BT, batch.ref_logprobs_BT)
+    taken_BT = kl_penalty(kl_BT, mask_BT, objective.kl_beta).to(batch.advantages_BT)
+    stats = {"kl": float(kl_BT[mask_BT].double().sum()) / max(batch.num_tokens, 1)}
+    return replace(batch, advantages_BT=batch.advantages_BT + taken_BT, ref_logprobs_BT=None), stats
 
 
 def _combined(updates: Sequence[dict[str, float]]) -> dict[str, float]:

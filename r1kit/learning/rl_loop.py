@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
 from r1kit.learning.alarms import HackingAlarm
+from r1kit.learning.batch import Batch
 from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
@@ -25,6 +27,7 @@ from r1kit.learning.learner import Learner
 from r1kit.learning.order import fingerprint
 from r1kit.learning.policy_update import update_policy
 from r1kit.learning.questions import Questions, Source
+from r1kit.learning.refill import draw_step
 from r1kit.learning.rollout_stats import rollout_metrics, rollout_rows
 from r1kit.learning.settings import RLSettings
 from r1kit.learning.timing import StepClock, TimedSampler
@@ -68,8 +71,8 @@ def train_rl(
         UserError: when too many rollouts could not be scored or too many updates in a row were not finite.
     """
     learner = _learner(policy, sources, settings)
-    questions = Questions(sources, settings.steps, settings.questions_per_step, seed)
-    reference = frozen_copy(policy) if settings.objective.kl_beta > 0 else None
+    questions = _questions(sources, settings, seed)
+    reference = frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None
     checkpoints = Checkpoints(workdir, settings.keep_checkpoints, _identity(sources, rubric, settings, seed))
     start, saved = checkpoints.begin(learner, log, progress, reference)
     summary: dict[str, float] = dict(saved.get("summary", {}))
@@ -78,22 +81,21 @@ def train_rl(
     timed.update(policy)
     timed.version = start  # completions name the number of updates whether or not the run was interrupted
 
+    ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
+
     with progress.bar(name, settings.steps, start) as bar:
         for done in range(start + 1, settings.steps + 1):
             clock, step_seed = StepClock(timed), seeds.derive(seed, "step", done)
-            groups = collect(
-                questions(done), tasks, timed, rubric, settings.template, tokenizer, settings.sampling,
-                settings.group_size, step_seed, steps_left=settings.steps - done + 1,
-            )  # fmt: skip
+            now = settings.at(done)
+            learner.settle(now.optimizer.learning_rate, now.sampling.temperature)
+            groups = draw_step(ask, questions, done, now, step_seed)
             credit = assign_credit(groups, settings.objective.advantage)
             credit.require_scored(settings.max_unscored_share)
-            batch = rollout_batch(groups, credit.advantages_PG, settings.sampling.temperature)
+            batch = rollout_batch(groups, credit, now)
             clock.collected()
 
-            opinion: dict[str, float] = {}
-            if teacher is not None and batch is not None:
-                batch, opinion = with_teacher_credit(learner, batch, teacher.model, teacher.weight)
-            stats = update_policy(learner, batch, settings, reference, step_seed) | opinion
+            batch, opinion = _with_opinion(learner, batch, teacher)
+            stats = update_policy(learner, batch, now, reference, step_seed) | opinion
             learner.require_progress(settings.max_skipped_updates)
             timed.update(policy)
             if reference is not None and _due(done, settings.objective.reference_refresh):
@@ -114,9 +116,7 @@ def train_rl(
                 checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
             if stopping and done < settings.steps:
-                raise Interrupted(
-                    f"{name}: stopped after step {done} of {settings.steps}, the state is saved"
-                )
+                raise Interrupted(f"{name}: stopped after step {done} of {settings.steps}, {_SAVED}")
     return summary
 
 
@@ -130,6 +130,19 @@ def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSetti
         total_updates=settings.steps * settings.batch.minibatches,
         temperature=settings.sampling.temperature,
     )
+
+
+def _questions(sources: Mapping[str, Source], settings: RLSettings, seed: int) -> Questions:
+    per_step = settings.schedules.get("questions_per_step", settings.questions_per_step)
+    return Questions(sources, settings.steps, per_step, seed)
+
+
+def _with_opinion(
+    learner: Learner, batch: Batch | None, teacher: Teacher | None
+) -> tuple[Batch | None, dict[str, float]]:
+    if teacher is None or batch is None:
+        return batch, {}
+    return with_teacher_credit(learner, batch, teacher.model, teacher.weight)
 
 
 def _due(done: int, every: int) -> bool:
@@ -148,6 +161,7 @@ def _watched(rubric: Rubric, by_task: bool) -> dict[str, list[str]]:
     return watched
 
 
+_SAVED = "the state is saved"
 _SUMMARISED = ("reward", "accuracy", "format_rate", "thinking_tokens")
 _COUNTED = ("tokens", "sampled_tokens")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from r1kit.learning.scheduled import SCHEDULED, lifted, replaced, values
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.schedules import Schedule
 from r1kit.settings import Settings
 
 
@@ -34,24 +37,51 @@ class OptimizerSettings(Settings):
 
 
 class ObjectiveSettings(Settings):
-    """Which policy objective: advantages, clipping, aggregation over tokens, KL to a reference."""
+    """Which policy objective: advantages, the loss of a token, aggregation over tokens, KL to a reference."""
 
-    advantage: Literal["grpo", "dr_grpo", "opo"] = "grpo"
+    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw"] = "grpo"
     """Name in `objectives.advantages.ADVANTAGES`."""
+    whiten: bool = False
+    """Bring the advantages of the batch's tokens to mean 0 and standard deviation 1 (REINFORCE++)."""
+    loss: Literal["ppo", "gspo", "cispo", "reinforce"] = "ppo"
+    """Name in `objectives.policy.POLICY_LOSSES` (GSPO is meant with sequence_mean)."""
     aggregation: Literal["sequence_mean", "token_mean", "constant"] = "sequence_mean"
-    """How token losses become one number (GRPO: sequence_mean; DAPO: token_mean; Dr.GRPO: constant)."""
-    clip_low: float = Field(default=0.2, ge=0, le=1)
-    """The ratio is clipped below at 1 - clip_low."""
-    clip_high: float = Field(default=0.2, ge=0)
-    """The ratio is clipped above at 1 + clip_high (DAPO 0.28; R1's reasoning RL 10)."""
-    kl_kind: Literal["k1", "k2", "k3"] = "k3"
-    """Estimator of the KL to the reference, used as a loss (GRPO: k3)."""
-    kl_beta: float = Field(default=0.0, ge=0)
-    """Weight of the KL loss; at 0 no reference model is kept (R1-Zero: 0.001)."""
-    reference_refresh: int = Field(default=0, ge=0)
-    """The reference becomes the policy every so many steps; 0 = never (R1: 400)."""
+    """How token losses become one number (GRPO, GSPO: sequence_mean; DAPO, CISPO: token_mean; Dr.GRPO:
+    constant, which sums over tokens, as the papers on REINFORCE and RLOO do)."""
     constant_length: int = Field(default=1024, gt=0)
     """Length that `constant` aggregation divides each sequence's token sum by (Dr.GRPO: the length limit)."""
+    clip_low: float = Field(default=0.2, ge=0, le=1)
+    """The ratio is clipped below at 1 - clip_low (GSPO: 3e-4, of the sequence's ratio; CISPO: 1)."""
+    clip_high: float = Field(default=0.2, ge=0)
+    """The ratio is clipped above at 1 + clip_high (DAPO: 0.28; GSPO: 4e-4; R1's reasoning RL: 10)."""
+    dual_clip: float | None = Field(default=None, gt=1)
+    """With a negative advantage a token whose ratio is above this does not push any more (often 3)."""
+    importance_cap: float | None = Field(default=None, gt=0)
+    """Weigh each token by pi_learner / pi_sampler, at most this (truncated importance sampling: 2)."""
+    kl_kind: Literal["k1", "k2", "k3"] = "k3"
+    """Estimator of the KL to the reference (in the loss GRPO: k3; in the reward REINFORCE++: k1)."""
+    kl_beta: float = Field(default=0.0, ge=0)
+    """Weight of the KL; at 0 no reference model is kept (R1-Zero: 0.001)."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """Whether the KL is a part of the loss, or of the reward of each token (InstructGPT, REINFORCE++). There
+    it is taken from the advantages: it has no baseline, and a group's std does not divide it."""
+    reference_refresh: int = Field(default=0, ge=0)
+    """The reference becomes the policy every so many steps; 0 = never (R1: 400)."""
+    entropy_bonus: float = Field(default=0.0, ge=0)
+    """Weight of the entropy of each token's distribution, which the loss rewards."""
+    truncated: Literal["train", "leave_out"] = "train"
+    """Whether responses cut off at max_new_tokens are trained on. Left out, they still count in their group's
+    statistics (DAPO's overlong filtering)."""
+
+    @model_validator(mode="after")
+    def _settings_have_an_effect(self) -> Self:
+        if self.dual_clip is not None and self.loss not in ("ppo", "gspo"):
+            raise ValueError(f"dual_clip has no effect on the loss {self.loss!r}; it is for 'ppo' and 'gspo'")
+        if self.kl_in == "reward" and self.kl_kind != "k1":
+            raise ValueError(
+                f"kl_kind {self.kl_kind!r} in the reward: only 'k1' has the gradient of the KL there"
+            )
+        return self
 
 
 class BatchSettings(Settings):
@@ -114,10 +144,59 @@ class RLSettings(Settings):
     """Newest checkpoints kept."""
     log_rollouts_share: float = Field(default=0.05, ge=0, le=1)
     """Seeded share of the groups that are written to rollouts.jsonl, each with all its rollouts."""
+    refill_rounds: int = Field(default=0, ge=0)
+    """Groups whose rewards are all equal are left out and as many other questions asked in their place, by
+    the step's shares, at most so many times (DAPO's dynamic sampling). What does not come from the reward, KL
+    and entropy bonus, is then not learned on them either. 0 trains on the groups as they come."""
     max_unscored_share: float = Field(default=0.2, ge=0, le=1)
     """The run stops when more than this share of a step's rollouts could not be scored."""
     max_skipped_updates: int = Field(default=10, ge=0)
     """The run stops when more than this many updates in a row were not finite."""
+    schedules: dict[str, Schedule] = Field(default={})
+    """Settings that change over the steps, by path. A recipe writes them where the number stands, as
+    `{shape, points}`; `learning/scheduled.py` lists which may."""
+
+    def at(self, step: int) -> Self:
+        """The settings of one step, counted from 1, with a plain number for every schedule."""
+        if not self.schedules:
+            return self
+        plain = replaced(self.model_dump(), {"schedules": {}, **values(self.schedules, step)})
+        return type(self).model_validate(plain)
+
+    def ever(self, path: str) -> float:
+        """The largest value that a setting has in the run."""
+        written: Any = self.model_dump()
+        for name in path.split("."):
+            written = written[name]
+        schedule = self.schedules.get(path)
+        return max(schedule.points.values()) if schedule else float(written)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schedules_are_apart(cls, data: Any) -> Any:
+        return lifted(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _equal_rewards_teach_nothing(self) -> Self:
+        if self.refill_rounds and self.objective.advantage == "raw":
+            raise ValueError(
+                "refill_rounds: with the advantage 'raw' groups of equal rewards teach too; use 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _each_step_is_valid(self) -> Self:
+        unknown = [path for path in self.schedules if path not in SCHEDULED]
+        if unknown:
+            raise ValueError(f"schedules: {unknown[0]} has none; these may: {', '.join(SCHEDULED)}")
+        for path, schedule in self.schedules.items():
+            for step in schedule.points:
+                try:
+                    self.at(step)
+                except ValidationError as error:
+                    reason = error.errors()[0]["msg"]
+                    raise ValueError(f"{path} at step {step}: {reason}") from None
+        return self
 
     @model_validator(mode="after")
     def _sampling_is_the_trained_distribution(self) -> Self:

@@ -84,8 +84,8 @@ def token_logprobs(
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each target, and entropy of each distribution, both float32 (or float64) in nats.
 
-    `hidden_ND` are the last hidden states at the positions that predict `targets_N`. The entropy carries no
-    gradient: it is a measurement. At most `chunk` x V logits exist at any time, forward or backward; on a
+    `hidden_ND` are the last hidden states at the positions that predict `targets_N`. Both carry
+    gradients. At most `chunk` x V logits exist at any time, forward or backward; on a
     CPU a chunk of more than 128 tokens counts as the next multiple of 128.
     """
     assert hidden_ND.dim() == 2, f"hidden states must be flat (N, D), got {tuple(hidden_ND.shape)}"
@@ -152,7 +152,9 @@ class HeadGradients:
 
 
 class _ChunkedLogprobs(torch.autograd.Function):
-    """d logprob / d logits = (one_hot(target) - softmax) / temperature; chunk by chunk in both directions."""
+    """d logprob / d logits = (one_hot(target) - p) / temperature, d entropy H / d logits = -p (log p + H) /
+    temperature; chunk by chunk in both directions.
+    """
 
     @staticmethod
     def forward(
@@ -171,17 +173,16 @@ class _ChunkedLogprobs(torch.autograd.Function):
             part = slice(start, start + chunk)
             log_p_CV = chunk_log_softmax(hidden_ND[part], weight_cast, bias_cast, temperature)
             logprobs.append(log_p_CV.gather(1, targets_N[part, None]).squeeze(1))
-            # -inf logits have probability 0 and add nothing; 0 * -inf would be NaN
-            entropies.append(-(log_p_CV.exp() * log_p_CV.clamp_min(torch.finfo(log_p_CV.dtype).min)).sum(-1))
+            entropies.append(_entropy(log_p_CV))
         ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N)
         ctx.temperature, ctx.chunk = temperature, chunk
-        entropy_N = torch.cat(entropies)
-        ctx.mark_non_differentiable(entropy_N)
-        return torch.cat(logprobs), entropy_N
+        ctx.set_materialize_grads(False)  # an entropy that is only measured costs no backward pass
+        return torch.cat(logprobs), torch.cat(entropies)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad_N = grads[0]
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        if all(grad_N is None for grad_N in grads):
+            return None, None, None, None, None, None
         hidden_ND, weight_VD, bias_V, targets_N = ctx.saved_tensors
         weight_cast = weight_VD.to(hidden_ND.dtype)
         bias_cast = None if bias_V is None else bias_V.to(hidden_ND.dtype)
@@ -189,8 +190,32 @@ class _ChunkedLogprobs(torch.autograd.Function):
         for start in range(0, len(targets_N), ctx.chunk):
             part = slice(start, start + ctx.chunk)
             log_p_CV = chunk_log_softmax(hidden_ND[part], weight_cast, bias_cast, ctx.temperature)
-            d_logits = log_p_CV.exp_().neg_()
-            d_logits.scatter_add_(1, targets_N[part, None], torch.ones_like(d_logits[:, :1]))
-            d_logits.mul_((grad_N[part] / ctx.temperature)[:, None])
-            gradients.add(part, d_logits)
+            parts = [None if grad_N is None else grad_N[part] / ctx.temperature for grad_N in grads]
+            gradients.add(part, _logits_gradient(log_p_CV, targets_N[part], parts[0], parts[1]))
         return *gradients.all(), None, None, None
+
+
+def _logits_gradient(
+    log_p_CV: Tensor, targets_C: Tensor, logprob_grad_C: Tensor | None, entropy_grad_C: Tensor | None
+) -> Tensor:
+    """From the gradients of log-probabilities and entropies, at least one of them; consumes `log_p_CV`."""
+    pull_CV = None
+    if entropy_grad_C is not None:
+        pull_CV = (_finite(log_p_CV) + _entropy(log_p_CV)[:, None]) * log_p_CV.exp()
+        pull_CV.mul_(-entropy_grad_C[:, None])
+    if logprob_grad_C is None:
+        assert pull_CV is not None
+        return pull_CV
+    d_logits_CV = log_p_CV.exp_().neg_()
+    d_logits_CV.scatter_add_(1, targets_C[:, None], torch.ones_like(d_logits_CV[:, :1]))
+    d_logits_CV.mul_(logprob_grad_C[:, None])
+    return d_logits_CV if pull_CV is None else d_logits_CV.add_(pull_CV)
+
+
+def _entropy(log_p_CV: Tensor) -> Tensor:
+    return -(log_p_CV.exp() * _finite(log_p_CV)).sum(-1)
+
+
+def _finite(log_p_CV: Tensor) -> Tensor:
+    """-inf logits have probability 0 and add nothing; 0 * -inf would be NaN."""
+    return log_p_CV.clamp_min(torch.finfo(log_p_CV.dtype).min)

@@ -1,1 +1,1 @@
-"""Pure tensor functions: advantages, policy losses, KL estimators, supervised loss."""
+"""Pure tensor functions: advantages, credit by token, policy losses, KL estimators, supervised loss."""

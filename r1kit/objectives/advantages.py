@@ -27,6 +27,21 @@ def dr_grpo(rewards_PG: Tensor, lengths_PG: Tensor) -> Tensor:
     return _centred(rewards_PG, torch.ones_like(rewards_PG))
 
 
+def rloo(rewards_PG: Tensor, lengths_PG: Tensor) -> Tensor:
+    """r - mean of the other samples of the group = G / (G - 1) (r - group mean).
+
+    Source: RLOO, arXiv 2402.14740, eq. 8, after Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline
+    for free".
+    """
+    scored_P1 = _scored(rewards_PG).sum(1, keepdim=True).to(rewards_PG)
+    return dr_grpo(rewards_PG, lengths_PG) * (scored_P1 / (scored_P1 - 1).clamp_min(1))
+
+
+def raw(rewards_PG: Tensor, lengths_PG: Tensor) -> Tensor:
+    """r itself, without a baseline. Source: REINFORCE, Williams 1992, Machine Learning 8, section 4."""
+    return rewards_PG.clone()
+
+
 def opo(rewards_PG: Tensor, lengths_PG: Tensor) -> Tensor:
     """r - sum(length * r) / sum(length). Source: OPO, arXiv 2505.23585, section 3.
 
@@ -59,5 +74,5 @@ def dead_groups(rewards_PG: Tensor) -> Tensor:
 
 
 ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
-    {"grpo": grpo, "dr_grpo": dr_grpo, "opo": opo}
+    {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo, "opo": opo, "raw": raw}
 )

@@ -18,7 +18,7 @@ from r1kit.settings import Settings
 from r1kit.stages.protocol import Makes, Need
 from r1kit.stages.registry import STAGE_KINDS, StageKind
 from r1kit.stages.rubrics import term_specs
-from r1kit.stages.settings import EvaluationSettings, RewardTerm, RLStageSettings, TaskShare
+from r1kit.stages.settings import EvaluationSettings, RewardTerm, RLStageSettings
 from r1kit.tasks.protocol import Task
 from r1kit.tasks.registry import TASKS
 from r1kit.text.templates import TEMPLATES
@@ -199,19 +199,12 @@ def _check_stage(spec: StageSpec, run: RunSettings, tasks: Mapping[str, Task], l
 
 
 def _check_terms(settings: RLStageSettings, at: tuple[str, ...], layered: Layered) -> None:
-    """A term's tasks are the stage's, a teacher's counts everywhere, and some task is there from step 1."""
+    """A term's tasks are the stage's, and a teacher's counts everywhere."""
     for name, term in settings.rewards.items():
         if name == TEACHER and isinstance(term, RewardTerm):
             _check_teacher(term, (*at, "rewards", name), layered)
         tasks = term.tasks or () if isinstance(term, RewardTerm) else ()
         _check_names("task of this stage", tasks, tuple(settings.tasks), (*at, "rewards", name), layered)
-    if isinstance(settings.tasks, dict):
-        shares = settings.tasks.values()
-        if all(isinstance(share, TaskShare) and share.last_steps is not None for share in shares):
-            raise RecipeError(
-                f"{layered.origin((*at, 'tasks'))}: {'.'.join(at)}.tasks: all of them have last_steps; "
-                "one must give questions from the first step on"
-            )
 
 
 def _check_teacher(term: RewardTerm, at: tuple[str, ...], layered: Layered) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from r1kit.learning.settings import RLSettings, SFTSettings
+from r1kit.rewards.learned import TEACHER
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.schedules import Schedule, value_at
 from r1kit.settings import Settings
 
 
@@ -64,10 +66,17 @@ class RewardTerm(Settings):
 class TaskShare(Settings):
     """How much of a stage's questions one task gives."""
 
-    share: float = Field(default=1.0, gt=0)
-    """Questions of a step, relative to the other tasks' shares."""
+    share: float | Schedule = Field(default=1.0)
+    """Questions of a step, relative to the other tasks' shares; or `{shape, points}` over the steps."""
     last_steps: int | None = Field(default=None, ge=1)
     """Only in so many last steps (R1: general data in the last 400 of 1,700)."""
+
+    @model_validator(mode="after")
+    def _shares_are_positive(self) -> Self:
+        values = list(self.share.points.values()) if isinstance(self.share, Schedule) else [self.share]
+        if min(values) < 0 or max(values) == 0:
+            raise ValueError("share: must not be negative, nor 0 in all steps")
+        return self
 
 
 class RLStageSettings(RLSettings):
@@ -78,6 +87,36 @@ class RLStageSettings(RLSettings):
     step's questions."""
     rewards: dict[str, float | RewardTerm] = Field(min_length=1)
     """Reward name -> weight, or -> {weight, params, file, seconds, tasks, tags, last_steps, normalise}."""
+
+    @model_validator(mode="after")
+    def _refilling_knows_all_that_is_learned(self) -> Self:
+        if not self.refill_rounds:
+            return self
+        if TEACHER in self.rewards:
+            raise ValueError(
+                "refill_rounds: the teacher's reward teaches on every group, none is dead; use 0"
+            )
+        for name, term in self.rewards.items():
+            if isinstance(term, RewardTerm) and term.normalise == "batch":
+                raise ValueError(
+                    f"refill_rounds: rewards.{name} is normalised over a step, but rounds are graded alone"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _every_step_has_a_task(self) -> Self:
+        if isinstance(self.tasks, dict):
+            shares = [
+                task if isinstance(task, TaskShare) else TaskShare(share=task) for task in self.tasks.values()
+            ]
+            for step in range(1, self.steps + 1):
+                left = self.steps - step + 1
+                if not any(
+                    value_at(task.share, step) > 0 and (task.last_steps is None or left <= task.last_steps)
+                    for task in shares
+                ):
+                    raise ValueError(f"tasks: none has a share of step {step}")
+        return self
 
 
 class DataPart(Settings):
