@@ -109,11 +109,11 @@ _KNIGHTS = {
     "a person left out": OwnAnswer("Alice is a knight", formed=False),
     "one person as both": OwnAnswer("Alice is a knight, Bob is a knave, Bob is a knight", formed=False),
     "an alternative": OwnAnswer("Alice is a knight or a knave and Bob is a knave", formed=False),
-    "a negation of the truth": OwnAnswer("Alice is not a knight and Bob is not a knave", formed=False),
+    "a negation of the truth": OwnAnswer("Alice is not a knight and Bob is not a knave"),
     "a person who is not there": OwnAnswer(
         "Alice is a knight, Bob is a knave and Carl is a knight", formed=False
     ),
-    "everybody the same": OwnAnswer("all are knights", formed=False),
+    "everybody the same": OwnAnswer("all are knights"),
     "both kinds after each name": OwnAnswer("Alice: knight knave. Bob: knight knave.", formed=False),
     "a question": OwnAnswer("Is Alice a knight and Bob a knave?", formed=False),
     "kinds without names": OwnAnswer("knight, knave", formed=False),
