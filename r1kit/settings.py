@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -20,3 +22,8 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+
+    @classmethod
+    def prepared(cls, data: Any) -> Any:
+        """Plain data as a recipe may write it, in the form of these settings: the same, if not overridden."""
+        return data

@@ -32,6 +32,7 @@ from r1kit.learning.settings import (
 )
 from r1kit.learning.sft_loop import mean_loss, train_supervised
 from r1kit.models.precision import convert_parameters
+from r1kit.pipeline.explain import validate
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.tracking.metrics import RunLog
@@ -329,7 +330,8 @@ if __name__ == "__main__":
         run_rl(Path(sys.argv[1]), log_class=DyingLog)
 
 
-SCHEDULED = RLSettings.model_validate(
+SCHEDULED = validate(
+    RLSettings,
     {
         "steps": STEPS, "template": "chat", "save_every": SAVE_EVERY, "log_rollouts_share": 1.0,
         "refill_rounds": 1,
@@ -341,7 +343,9 @@ SCHEDULED = RLSettings.model_validate(
         },
         "optimizer": {"learning_rate": {"shape": "cosine", "points": {1: 0.05, 6: 0.01}}},
         "batch": {"minibatches": 2, "precision": "float32"},
-    }
+    },
+    (),
+    str,
 )  # fmt: skip
 
 

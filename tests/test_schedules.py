@@ -7,12 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from r1kit.errors import RecipeError
 from r1kit.learning.questions import Questions, Source
 from r1kit.learning.scheduled import SCHEDULED
 from r1kit.learning.settings import RLSettings
+from r1kit.pipeline.explain import validate
 from r1kit.schedules import Schedule, value_at
 from r1kit.stages.settings import RLStageSettings
 from r1kit.types import Message, Problem
+
+
+def rl(written):
+    """As a recipe's loader reads it."""
+    return validate(RLSettings, written, ("stages", "zero"), lambda path: "recipe.yaml")
 
 
 def schedule(shape, **points):
@@ -61,7 +68,7 @@ WRITTEN = {
 
 
 def test_a_schedule_is_written_where_the_number_stands_and_every_step_has_plain_settings():
-    settings = RLSettings.model_validate(WRITTEN)
+    settings = rl(WRITTEN)
     assert set(settings.schedules) == {"group_size", "sampling.temperature", "optimizer.learning_rate"}
     assert (settings.group_size, settings.sampling.temperature) == (4, 1.0)
     steps = [settings.at(step) for step in range(1, 10)]
@@ -81,35 +88,46 @@ def test_settings_without_schedules_are_those_of_every_step():
 
 
 def test_settings_with_schedules_read_back_what_they_dump():
-    settings = RLSettings.model_validate(WRITTEN)
+    settings = rl(WRITTEN)
     assert RLSettings.model_validate(settings.model_dump()) == settings
 
 
 @pytest.mark.parametrize("path", SCHEDULED)
 def test_every_setting_of_the_list_takes_a_schedule(path):
     *groups, name = path.split(".")
-    written = {"shape": "step", "points": {1: 2, 2: 3} if SCHEDULED[path] is int else {1: 0.5, 2: 1.0}}
-    if name == "dual_clip":
-        written["points"] = {1: 2.0, 2: 3.0}
-    settings = RLSettings.model_validate({groups[0]: {name: written}} if groups else {name: written})
-    now = settings.at(2).model_dump()
+    points = {1: 2, 2: 3} if SCHEDULED[path] is int or name == "dual_clip" else {1: 0.5, 2: 1.0}
+    scheduled = {name: {"shape": "step", "points": points}}
+    now = rl({groups[0]: scheduled} if groups else scheduled).at(2).model_dump()
     for part in path.split("."):
         now = now[part]
-    assert now == written["points"][2]
+    assert now == points[2]
 
 
-def test_a_value_that_no_step_may_have_is_refused_with_its_step():
-    with pytest.raises(ValidationError, match=r"sampling\.temperature at step 5: .*temperature is 0"):
-        RLSettings.model_validate({"sampling": {"temperature": {"points": {1: 1.0, 5: 0.0}}}})
-    with pytest.raises(ValidationError, match=r"group_size at step 2: .*greater than or equal to 2"):
-        RLSettings.model_validate({"group_size": {"points": {1: 4, 2: 1}}})
-
-
-def test_a_setting_that_has_no_schedule_is_refused():
-    with pytest.raises(ValidationError):
-        RLSettings.model_validate({"steps": {"points": {1: 5}}})
-    with pytest.raises(ValidationError, match="save_every has none; these may: questions_per_step"):
-        RLSettings(schedules={"save_every": Schedule(points={1: 5})})
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            {"sampling": {"temperature": {"points": {1: 1.0, 5: 0.0}}}},
+            r"sampling\.temperature at step 5: .*temperature is 0",
+        ),
+        ({"group_size": {"points": {1: 4, 2: 1}}}, r"group_size at step 2: .*greater than or equal to 2"),
+        (
+            {"group_size": {"points": {3: 4, 2: 5}}},
+            r"schedules\.group_size: points: steps count from 1",
+        ),
+        ({"group_size": {"points": {1: "many"}}}, r"schedules\.group_size\.points\.1: found 'many' \(text\)"),
+        ({"group_size": {"points": {1: 4}, "shap": "step"}}, r"schedules\.group_size\.shap: unknown key"),
+        ({"steps": {"points": {1: 5}}}, r"zero\.steps: found .* expected an integer"),
+        (
+            {"schedules": {"save_every": {"points": {1: 5}}}},
+            "save_every has none; these may: questions_per_step",
+        ),
+        ({"schedules": 3}, r"zero\.schedules: found 3 \(integer\), expected a mapping"),
+    ],
+)
+def test_a_wrong_schedule_is_refused_with_its_place(written, message):
+    with pytest.raises(RecipeError, match=message):
+        rl(written)
 
 
 def problems(task):

@@ -76,7 +76,6 @@ class Learner:
         self.operations = 0  # floating-point operations of all passes so far, through other models too
         self.optimizer = make_optimizer(model, optimizer)
         self._settings = optimizer
-        self._peak_learning_rate = optimizer.learning_rate
         self._batch = batch
         self._total_updates = total_updates
         self._temperature = temperature
@@ -118,7 +117,8 @@ class Learner:
 
     def settle(self, learning_rate: float, temperature: float) -> None:
         """The peak learning rate and the temperature of the updates that follow."""
-        self._peak_learning_rate, self._temperature = learning_rate, temperature
+        self._settings = self._settings.model_copy(update={"learning_rate": learning_rate})
+        self._temperature = temperature
 
     @torch.no_grad()
     def logprobs(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
@@ -235,7 +235,7 @@ class Learner:
         factor = learning_rate_factor(
             settings.schedule, self.updates, self._total_updates, settings.warmup_steps, settings.min_ratio
         )
-        learning_rate = self._peak_learning_rate * factor
+        learning_rate = settings.learning_rate * factor
         grad_norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm))
         finite = math.isfinite(loss) and math.isfinite(grad_norm)
         if finite:

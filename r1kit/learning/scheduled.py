@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from r1kit.schedules import Schedule
 
 SCHEDULED: Mapping[str, type] = {
@@ -26,11 +28,13 @@ SCHEDULED: Mapping[str, type] = {
 def lifted(data: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as written, in which a number may be `{shape, points}`, with these under `schedules` instead.
 
-    In its place stands the value of the first step, so that every setting keeps its type. What is no schedule
-    is left to be refused where it stands.
+    In its place stands the value of the first step, so that every setting keeps its type. What is no
+    schedule is left to be refused where it stands, a wrong one under `schedules`.
     """
-    found: dict[str, Any] = dict(data.get("schedules") or {})
     plain = dict(data)
+    if not isinstance(plain.get("schedules", {}), Mapping):
+        return plain
+    found: dict[str, Any] = dict(plain.get("schedules", {}))
     for path, kind in SCHEDULED.items():
         *groups, name = path.split(".")
         group = plain.get(groups[0]) if groups else plain
@@ -38,11 +42,18 @@ def lifted(data: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if "points" not in written:
             continue
-        schedule = Schedule.model_validate(dict(written))
-        found[path] = schedule
-        changed = {**group, name: kind(schedule.at(1))}
+        found[path] = dict(written)
+        changed = {key: value for key, value in group.items() if key != name} | _first(written, name, kind)
         plain = {**plain, groups[0]: changed} if groups else changed
     return {**plain, "schedules": found} if found else plain
+
+
+def _first(written: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
+    """The value of the first step under its name; nothing for a schedule that will be refused."""
+    try:
+        return {name: kind(Schedule.model_validate(dict(written)).at(1))}
+    except ValidationError:
+        return {}
 
 
 def values(schedules: Mapping[str, Schedule], step: int) -> dict[str, int | float]:

@@ -171,9 +171,9 @@ class RLSettings(Settings):
         schedule = self.schedules.get(path)
         return max(schedule.points.values()) if schedule else float(written)
 
-    @model_validator(mode="before")
     @classmethod
-    def _schedules_are_apart(cls, data: Any) -> Any:
+    def prepared(cls, data: Any) -> Any:
+        """The data with schedules apart from the numbers in whose place they were written."""
         return lifted(data) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from r1kit.errors import RecipeError, suggestion
+from r1kit.settings import Settings
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S", bound=Settings)
 Path = tuple[str | int, ...]
 
 _EXPECTED: dict[str, str] = {
@@ -55,6 +56,7 @@ def validate(
     Raises:
         RecipeError: names file, key, what was found and what is expected. Only the first fault is told.
     """
+    data = model.prepared(data)
     try:
         # Through JSON, because strict mode then takes a list for a tuple: YAML has no other spelling.
         return model.model_validate_json(json.dumps(data))
