@@ -42,9 +42,16 @@ def test_duplicate_key_is_refused_with_its_line() -> None:
         parse_yaml("a:\n  steps: 1\n  steps: 2\n", "x.yaml")
 
 
-def test_number_as_key_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"^x\.yaml: line 1: key 1 is not text$"):
-        parse_yaml("1: a", "x.yaml")
+@pytest.mark.parametrize(("key", "found"), [("1.5", "1.5"), ("true", "True"), ("null", "None")])
+def test_key_that_is_no_text_is_refused(key: str, found: str) -> None:
+    with pytest.raises(RecipeError, match=rf"^x\.yaml: line 1: key {found} is not text$"):
+        parse_yaml(f"{key}: a", "x.yaml")
+
+
+def test_a_step_as_key_is_its_digits() -> None:
+    assert parse_yaml("points: {1: 0.5, 200: 2}", "x.yaml") == {"points": {"1": 0.5, "200": 2}}
+    with pytest.raises(RecipeError, match="line 1: key '1' is given twice"):
+        parse_yaml("{1: a, '1': b}", "x.yaml")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from r1kit.pipeline.merge import packaged_recipes
 from r1kit.pipeline.runner import RunOptions, run_recipe
 from r1kit.rewards.registry import RewardInput
 from r1kit.rewards.rubric import Rubric, grade
+from r1kit.schedules import value_at
 from r1kit.stages.data_settings import (
     ColdStartStageSettings,
     DialogueDataSettings,
@@ -197,15 +198,17 @@ def test_datawhale_r1_has_its_published_settings() -> None:
 
 
 def test_logic_rl_has_its_published_settings() -> None:
-    recipe = load_recipe("logic-rl")
-    phases = [rl("logic-rl", spec.name) for spec in recipe.stages]
-    assert [spec.start for spec in recipe.stages] == ["base", "phase1", "phase2"]
-    assert [phase.group_size for phase in phases] == [32, 64, 16]
-    assert [phase.sampling.temperature for phase in phases] == [1.0, 1.2, 0.9]
-    assert [phase.tasks for phase in phases] == [("people3",), ("people5",), ("people5",)]
+    recipe, settings = load_recipe("logic-rl"), rl("logic-rl", "logic_rl")
+    assert (recipe.stage("logic_rl").start, settings.steps) == ("base", 400)
+    phases = [settings.at(step) for step in (1, 134, 135, 267, 268, 400)]
+    assert [phase.group_size for phase in phases] == [32, 32, 64, 64, 16, 16]
+    assert [phase.sampling.temperature for phase in phases] == [1.0, 1.0, 1.2, 1.2, 0.9, 0.9]
     assert {phase.questions_per_step for phase in phases} == {8}
-    assert phases[2].optimizer.learning_rate == 2e-7
-    assert sum(phase.steps for phase in phases) == 400
+    assert phases[-1].optimizer.learning_rate == 2e-7
+    assert isinstance(settings.tasks, dict)
+    shares = {name: task.share for name, task in settings.tasks.items() if isinstance(task, TaskShare)}
+    assert [value_at(shares["people3"], step) for step in (1, 134, 135, 400)] == [1, 1, 0, 0]
+    assert [value_at(shares["people5"], step) for step in (1, 134, 135, 400)] == [0, 0, 1, 1]
     puzzles = [task.settings for task in recipe.tasks.values()]  # type: ignore[attr-defined]
     assert [task.people for task in puzzles] == [(3,), (5,)]
     assert sum(task.train_size for task in puzzles) < 2_000
@@ -227,7 +230,7 @@ def test_logic_rl_pays_its_published_rewards(response: str, published: float) ->
     wrong = re.sub("knight|knave", lambda kind: {"knight": "knave", "knave": "knight"}[kind.group()], gold)
     text = response.format(gold=gold, wrong=wrong)
     completion = Completion((), (), (), (), text, "stop", 0)
-    rubric = Rubric(term_specs(rl("logic-rl", "phase1").rewards))
+    rubric = Rubric(term_specs(rl("logic-rl", "logic_rl").rewards))
     (reward,) = rubric.score([RewardInput(problem, completion, *grade(problem, completion, task))])
     assert reward is not None
     assert reward.total == published

@@ -35,13 +35,22 @@ ENDLESS: Tree = ("pow", num(9), ("pow", num(9), num(9)))  # the parser refuses i
 
 @pytest.fixture(autouse=True)
 def _closed_afterwards() -> Iterator[None]:
+    OTHERS.update(all_children())
     yield
     symbolic.close()
     assert children() == []
 
 
+OTHERS: set[int] = set()  # processes that earlier tests of other parts have left running
+
+
 def children() -> list[int]:
-    """Process ids of this process's children, dead ones that nobody waited for among them."""
+    """The symbolic check's processes, dead ones that nobody waited for among them."""
+    return [child for child in all_children() if child not in OTHERS]
+
+
+def all_children() -> list[int]:
+    """Process ids of this process's children."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -35,6 +35,7 @@ from r1kit.models.reference import frozen_copy, refresh
 from r1kit.rewards.rubric import Rubric
 from r1kit.rollouts.collect import collect
 from r1kit.rollouts.protocol import Sampler
+from r1kit.schedules import Schedule
 from r1kit.tasks.protocol import Task
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
@@ -178,6 +179,10 @@ def _summary(
     return {**first, **summary, **last, **counts, **done}
 
 
+def _plain(value: float | Schedule) -> object:
+    return value.model_dump(mode="json") if isinstance(value, Schedule) else value
+
+
 def _identity(
     sources: Mapping[str, Source], rubric: Rubric, settings: RLSettings, seed: int
 ) -> dict[str, object]:
@@ -185,7 +190,7 @@ def _identity(
         "settings": settings.model_dump(mode="json"),
         "rewards": [spec.model_dump(mode="json") for spec in rubric.specs],
         "seed": seed,
-        "shares": {name: [source.share, source.last_steps] for name, source in sources.items()},
+        "shares": {name: [_plain(source.share), source.last_steps] for name, source in sources.items()},
         "problems": fingerprint(
             f"{problem.task}/{problem.id}".encode()
             for source in sources.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def lifted(data: Mapping[str, Any]) -> dict[str, Any]:
 def _first(written: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
     """The value of the first step under its name; nothing for a schedule that will be refused."""
     try:
-        return {name: kind(Schedule.model_validate(dict(written)).at(1))}
+        return {name: kind(Schedule.model_validate_json(json.dumps(written)).at(1))}
     except ValidationError:
         return {}
 

@@ -33,7 +33,7 @@ _KEPT_TAGS = (
 
 
 class _RecipeLoader(yaml.SafeLoader):
-    """SafeLoader with the YAML 1.2 core schema and no other tag; keys must be text and may not repeat."""
+    """SafeLoader with the YAML 1.2 core schema and no other tag; keys are text and may not repeat."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's name
     yaml_constructors: ClassVar[dict[Any, Any]] = {
@@ -41,18 +41,23 @@ class _RecipeLoader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """A dict of the node, refusing a key that is not text or stands twice in one mapping."""
+        """A dict of the node. A whole number as key, a step, becomes its digits.
+
+        Other keys that are not text are refused, and those that stand twice in one mapping.
+        """
         seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             where = f"line {key_node.start_mark.line + 1}"
+            if type(key) is int:
+                key = str(key)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, f"{where}: key {key!r} is not text")
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{where}: key {key!r} is given twice")
             seen.add(key)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
+        return {str(key): value for key, value in mapping.items()}
 
 
 def _construct_bool(loader: _RecipeLoader, node: yaml.ScalarNode) -> bool:
