@@ -20,7 +20,7 @@ filter_of = cache(build_filter)
 
 
 def verdict(machine: str, number: int, *arguments: int, files: bool = True, arch: int | None = None) -> int:
-    """What the filter returns for a call; the interpreter knows the five instructions that it uses."""
+    """What the filter returns for a call; the interpreter knows the six instructions that it uses."""
     made = filter_of(machine, files)
     code = bytearray(made.code)
     struct.pack_into("=I", code, made.pid_at, OWN)
@@ -35,6 +35,8 @@ def verdict(machine: str, number: int, *arguments: int, files: bool = True, arch
         match operation:
             case 0x20:
                 (accumulator,) = struct.unpack_from("<I", data, constant)
+            case 0x54:
+                accumulator &= constant
             case 0x15:
                 at += if_true if accumulator == constant else if_false
             case 0x35:
@@ -144,6 +146,14 @@ def test_files_are_opened_only_where_landlock_guards_them(machine: str) -> None:
     assert verdict(machine, openat, 0, 0, 0o20200002) == ERRNO | errno.EOPNOTSUPP  # O_TMPFILE
     for number in [*syscalls.files(machine).values(), *syscalls.opening(machine).values()]:
         assert verdict(machine, number, files=False) == ERRNO | errno.EPERM
+    for accepted in (0, 1, 2, 0o1001, 0o1102, 0o2000000):  # O_WRONLY | O_TRUNC, O_RDWR | O_CREAT | O_TRUNC
+        assert verdict(machine, openat, 0, 0, accepted) == ALLOW
+    for refused in (0o1000, 3, 0o1003, 0o2001000):  # emptied without writing, neither reading nor writing
+        assert verdict(machine, openat, 0, 0, refused) == ERRNO | errno.EPERM
+    utimensat = syscalls.checked(machine)["utimensat"]
+    assert verdict(machine, utimensat, 0, 0, 0x7F0000000000) == verdict(machine, utimensat, 0, 0, 8) == ERRNO
+    assert verdict(machine, utimensat, 0, 0, 0) == ERRNO | errno.EPERM  # so that `touch` makes the file
+    assert verdict(machine, utimensat, 0, 0, 8, files=False) == ERRNO | errno.EPERM
     for number in syscalls.silent(machine).values():
         assert verdict(machine, number) == ERRNO  # success, and nothing is done
         assert verdict(machine, number, files=False) == ERRNO | errno.EPERM

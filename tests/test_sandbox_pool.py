@@ -57,6 +57,98 @@ def wait_until_gone(process: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("version", range(1, max(2, landlock.version() + 1)))
+@pytest.mark.parametrize("flags", [os.O_RDONLY | os.O_TRUNC, 3 | os.O_TRUNC, os.O_WRONLY | os.O_TRUNC])
+def test_no_version_of_landlock_lets_a_file_outside_be_emptied(
+    tmp_path: Path, version: int, flags: int
+) -> None:
+    tmp_path.chmod(0o777)
+    (tmp_path / "kept").write_text("text")
+    (tmp_path / "kept").chmod(0o666)
+    made = Zygote(Plan(os.uname().machine, version))
+    try:
+        code = f"import os\ndef f(path): os.close(os.open(path, {flags}))"
+        run = made.run(code, "f", [repr([str(tmp_path / "kept")])], LIMITS)
+        assert run.results[0].error == "PermissionError"
+        assert (tmp_path / "kept").read_text() == "text"
+    finally:
+        made.close()
+
+
+def test_a_zygote_of_a_caller_with_many_descriptors_keeps_its_own_to_itself() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1600:
+        pytest.skip("this machine allows too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1600, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1200)]
+    try:
+        made = Zygote(PLAN)
+        try:
+            code = (
+                "import os\ndef f():\n    found = []\n    for n in range(3000):\n"
+                "        try: os.fstat(n); found.append(n)\n        except OSError: pass\n    return found"
+            )
+            assert value(made.run(code, "f", ["[]"], LIMITS)) == [0, 1, 2, 3]
+        finally:
+            made.close()
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+BURN = (
+    "import time\nstart = time.process_time()\nwhile time.process_time() - start < 0.4: pass\nprint(input())"
+)
+
+
+def test_the_limit_of_processor_time_is_for_all_tests_of_a_script_together(zygote: Zygote) -> None:
+    run = zygote.run(BURN, None, ["1", "2", "3", "4"], LIMITS)
+    assert run.ending is Ending.TOO_SLOW
+    assert len(run.results) < 4
+    check = Check(BURN, None, [{"stdin": "1", "stdout": "1"}] * 3, LIMITS)
+    (verdict,) = check_programs([check], zygote.run, 1, 60.0)
+    assert verdict.outcome is Outcome.TIMEOUT
+
+
+def test_a_program_that_catches_the_signal_of_its_limit_is_too_slow(zygote: Zygote) -> None:
+    code = (
+        "import signal, time\nclass Stop(Exception): pass\n"
+        "def stop(*_): raise Stop\nsignal.signal(signal.SIGXCPU, stop)\n"
+        "def f():\n    try:\n        while True: pass\n    except Stop:\n        return 1"
+    )
+    assert zygote.run(code, "f", ["[]"], LIMITS).ending is Ending.TOO_SLOW
+
+
+THREADS = (
+    "import threading\ndef f(count):\n    done = threading.Event()\n"
+    "    made = [threading.Thread(target=done.wait) for _ in range(count)]\n"
+    "    for each in made: each.start()\n    done.wait(0.5)\n    done.set()\n"
+    "    for each in made: each.join()\n    return count"
+)
+
+
+def test_a_program_may_have_dozens_of_threads_and_no_more(zygote: Zygote) -> None:
+    assert value(zygote.run(THREADS, "f", ["[40]"], LIMITS)) == 40
+    many = zygote.run(THREADS, "f", ["[500]"], LIMITS)
+    assert not many.results or many.results[0].error
+
+
+def test_files_are_touched_and_time_zones_known(zygote: Zygote) -> None:
+    code = (
+        "from pathlib import Path\nimport mmap\ndef f():\n    Path('a').touch()\n"
+        "    with open('b', 'wb+') as file:\n        file.write(b'x' * 4096)\n        file.flush()\n"
+        "        with mmap.mmap(file.fileno(), 0) as view:\n            view[0:1] = b'y'\n"
+        "            view.flush()\n    return [Path('a').exists(), open('b').read()[:2]]"
+    )
+    assert value(zygote.run(code, "f", ["[]"], LIMITS)) == [True, "yx"]
+    if Path("/usr/share/zoneinfo/Europe/Paris").exists():
+        code = "import zoneinfo\ndef f(): return str(zoneinfo.ZoneInfo('Europe/Paris'))"
+        assert value(zygote.run(code, "f", ["[]"], LIMITS)) == "Europe/Paris"
+
+
 def test_a_batch_keeps_its_order_whatever_takes_how_long(pool: Pool) -> None:
     codes = [f"import time\ndef f(x):\n    time.sleep({0.1 * (n % 3)})\n    return x + {n}" for n in range(9)]
     runs = run_batch([partial(pool, code, "f", ["[100]"], LIMITS) for code in codes], 2, 60.0)

@@ -100,6 +100,10 @@ def attack(v): os.mkdir(v['guarded'] + '/folder')
 def attack(v): os.unlink(v['guarded'] + '/kept')
 ## empties a file outside its folder
 def attack(v): os.truncate(v['guarded'] + '/kept', 0)
+## empties a file that it opens to read
+def attack(v): os.close(os.open(v['guarded'] + '/kept', os.O_RDONLY | os.O_TRUNC))
+## empties a file that it opens neither to read nor to write
+def attack(v): os.close(os.open(v['guarded'] + '/kept', 3 | os.O_TRUNC))
 ## moves a file into its folder
 def attack(v): os.rename(v['guarded'] + '/kept', 'mine')
 ## makes a file readable for all

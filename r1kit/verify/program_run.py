@@ -146,7 +146,7 @@ def read_run(
         results.append(Result(error=content) if kind == "raised" else Result(content))
     if len(data) > limits.result_bytes:
         return ProgramRun(tuple(results), Ending.TOO_MUCH, "", cpu)
-    if len(results) == expected:
+    if len(results) == expected and cpu < limits.seconds:  # a program may catch the signal of its limit
         return ProgramRun(tuple(results), Ending.FINISHED, "", cpu)
     if too_slow or status == -signal.SIGXCPU or cpu >= limits.seconds:
         return ProgramRun(tuple(results), Ending.TOO_SLOW, "", cpu)

@@ -22,6 +22,9 @@ from r1kit.verify.program_run import Limits, ProgramRun, Result, Runner
 from r1kit.verify.program_values import python_text
 
 LIMITS = Limits(seconds=5, wall_seconds=30.0)
+_PREFIX = "r1kit-canaries-"
+_NEITHER = 3  # the access mode that neither reads nor writes
+_SOCKET_PATH = 100  # characters of a socket's name; the system takes 107
 _REFUSALS = ("EACCES", "ENOSYS", "EPERM")
 
 PROGRAM = r"""
@@ -37,6 +40,9 @@ def read(path):
 def write(path):
     with open(path, "w") as file:
         return file.write("written")
+
+def empty(path, flags):
+    os.close(os.open(path, flags))
 
 def connect(family, address):
     with socket.socket(getattr(socket, family), socket.SOCK_STREAM) as made:
@@ -111,6 +117,12 @@ def _refused(result: Result) -> bool:
     return False
 
 
+def _short_folder() -> str | None:
+    """Where a socket's name is short enough; None for the usual place."""
+    usual = Path(tempfile.gettempdir(), f"{_PREFIX}12345678", "socket")
+    return None if len(os.fsencode(usual)) < _SOCKET_PATH else "/tmp"
+
+
 @contextmanager
 def _targets() -> Iterator[list[Canary]]:
     """Things to attack, open to every user of the machine, so that only the sandbox stands before them."""
@@ -118,13 +130,18 @@ def _targets() -> Iterator[list[Canary]]:
     buffer = ctypes.create_string_buffer(secret.encode())
     memory = [process, ctypes.addressof(buffer), len(secret)]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r1kit-canaries-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_short_folder())))
         folder.chmod(0o777)
         (folder / "secret").write_text(secret)
+        (folder / "emptied").touch()
+        (folder / "emptied").chmod(0o666)
+        emptied = str(folder / "emptied")
         canaries = [
             Canary("read a file outside its folder", "read", [str(folder / "secret")]),
             Canary("read the system's list of users", "read", ["/etc/passwd"]),
             Canary("write a file outside its folder", "write", [str(folder / "written")]),
+            Canary("empty a file outside its folder", "empty", [emptied, os.O_RDONLY | os.O_TRUNC]),
+            Canary("empty a file that it may not open", "empty", [emptied, _NEITHER | os.O_TRUNC]),
             Canary("start a process", "fork", []),
             Canary("send a signal to r1kit", "send_signal", [process]),
             Canary("send a signal to its parent", "send_signal_to_parent", []),

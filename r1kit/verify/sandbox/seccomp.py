@@ -18,7 +18,7 @@ _ERRNO = 0x00050000
 
 # struct seccomp_data { int nr; u32 arch; u64 instruction_pointer; u64 args[6]; }, little-endian
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
-_LOAD, _EQUAL, _GREATER_OR_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _AND, _EQUAL, _GREATER_OR_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _X32 = 0x40000000  # the bit of x86_64's second, 32-bit set of calls
 
 THREAD_FLAGS = (0x3D0F00, 0x7D0F00)
@@ -33,6 +33,8 @@ IOCTL_COMMANDS = (0x5401, 0x5450, 0x5451)
 
 _FLAGS_ARGUMENT = {"open": 1, "openat": 2}
 _TMPFILE = 0x400000  # the bit of O_TMPFILE that is its own
+_ACCESS_MODE, _TRUNCATE = 0o3, 0o1000
+_TIMES_ARGUMENT = 2  # of utimensat
 _OWN_PROCESS = 0xFFFFFFFF  # stands for the program's own process id until it is known
 
 
@@ -66,7 +68,8 @@ def build_filter(machine: str, files: bool) -> Filter:
         for nr in syscalls.unsupported(machine).values():
             code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)]
         for name, nr in syscalls.opening(machine).items():
-            code += _when(nr, _without_flag(_FLAGS_ARGUMENT[name], _TMPFILE))
+            code += _when(nr, _opening(_FLAGS_ARGUMENT[name]))
+        code += _when(number["utimensat"], _silent_unless_null(_TIMES_ARGUMENT))
     code += _when(number["clone"], _argument_in(0, THREAD_FLAGS))
     code += _when(number["fcntl"], _argument_in(1, FCNTL_COMMANDS))
     code += _when(number["ioctl"], _argument_in(1, IOCTL_COMMANDS))
@@ -93,10 +96,32 @@ def _when(number: int, check: Sequence[_Line]) -> list[_Line]:
     return [(_EQUAL, 0, len(check), number), *check]
 
 
-def _without_flag(index: int, flag: int) -> list[_Line]:
-    """Allow unless an argument has this flag, which is then told to be unknown to the file system."""
-    refused = (_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)
-    return [*_load(_ARGUMENTS + 8 * index), (_ANY_BIT, 0, 1, flag), refused, (_RETURN, 0, 0, ALLOW)]
+def _opening(index: int) -> list[_Line]:
+    """Allow unless the flags of an `open` ask for what Landlock does not see.
+
+    A file without a name, of which the file system is said to know nothing. Emptying a file that is only
+    read, and access mode 3, neither reading nor writing, with which one can empty it too: the first versions
+    of Landlock have no right for that.
+    """
+    return [
+        *_load(_ARGUMENTS + 8 * index),
+        *[(_ANY_BIT, 0, 1, _TMPFILE), (_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)],
+        *[(_AND, 0, 0, _ACCESS_MODE | _TRUNCATE), (_EQUAL, 0, 1, _TRUNCATE)],
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        *[(_AND, 0, 0, _ACCESS_MODE), (_EQUAL, 0, 1, _ACCESS_MODE), (_RETURN, 0, 0, _ERRNO | errno.EPERM)],
+        (_RETURN, 0, 0, ALLOW),
+    ]
+
+
+def _silent_unless_null(index: int) -> list[_Line]:
+    """Success that is not done; EPERM when the argument, a pointer, is null: then files are made as well."""
+    return [
+        *_load(_ARGUMENTS + 8 * index),
+        (_EQUAL, 0, 3, 0),
+        *_load(_ARGUMENTS + 8 * index + 4),
+        *[(_EQUAL, 0, 1, 0), (_RETURN, 0, 0, _ERRNO | errno.EPERM)],
+        (_RETURN, 0, 0, _ERRNO | 0),
+    ]
 
 
 def _argument_in(index: int, values: Sequence[int]) -> list[_Line]:

@@ -27,6 +27,9 @@ _START_SECONDS = 60.0  # imports on a busy machine
 _END_SECONDS = 30.0  # a dead child's memory and files are given back
 _GRACE_SECONDS = 2.0  # in which a caller that lives ends its own program
 _THREADS = 64  # of a program that has a user of its own
+# One memory arena: each thread's own would take 64 MB of a program's address space.
+_ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "MALLOC_ARENA_MAX": "1"}
+_READABLE = ("/usr/share/zoneinfo",)  # besides the standard library
 _FIRST_USER = 1 << 30  # no system hands out such numbers
 _numbers = itertools.count()
 
@@ -55,14 +58,13 @@ class Zygote:
         try:
             with theirs:
                 process = subprocess.Popen(
-                    [sys.executable, *INTERPRETER_FLAGS, "-c", SOURCE, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
+                    [sys.executable, *INTERPRETER_FLAGS, "-c", SOURCE],
+                    stdin=theirs.fileno(),  # number 0 there, however many descriptors this process has open
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd=folder,
-                    env={"PYTHONHASHSEED": "0", "TMPDIR": folder, "TZ": "UTC0"},
+                    env=_ENVIRONMENT | {"TMPDIR": folder},
                     start_new_session=True,  # an interrupt from the keyboard is the caller's to handle
-                    pass_fds=(theirs.fileno(),),
                 )
         except OSError as error:
             ours.close()
@@ -94,6 +96,8 @@ class Zygote:
             run = self._execute(code, None, [given], left)
             results += run.results
             cpu += run.cpu_seconds
+            if run.ending is Ending.FINISHED and cpu >= limits.seconds:
+                run = replace(run, ending=Ending.TOO_SLOW)
             if run.ending is not Ending.FINISHED or self.spent:
                 break
         return replace(run, results=tuple(results), cpu_seconds=cpu)
@@ -125,6 +129,8 @@ class Zygote:
             os.close(reader)
         self._send(b"end")
         reply = self._receive(_END_SECONDS)
+        if not reply["cpu"] >= 0:
+            raise ZygoteDiedError("the sandbox's process does not tell the truth")
         self.spent = not reply["clean"]
         run = read_run(data, too_slow, reply["status"], reply["cpu"], len(inputs), limits)
         if reply["full"] and run.ending is Ending.BROKE_OFF:
@@ -164,7 +170,7 @@ def _configuration(plan: Plan, user: int) -> dict[str, Any]:
     }
     if plan.landlock:
         asked = landlock.request(plan.landlock)
-        found["landlock"] = {**asdict(asked), "read_file": landlock.READ_FILE}
+        found["landlock"] = {**asdict(asked), "read_file": landlock.READ_FILE, "readable": _READABLE}
     return found
 
 

@@ -22,7 +22,7 @@ PRELOADED = (
     *("hashlib", "heapq", "hmac", "inspect", "io", "itertools", "json", "keyword", "locale", "lzma", "math"),
     *("numbers", "operator", "pathlib", "pprint", "queue", "random", "re", "secrets", "shutil", "signal"),
     *("statistics", "string", "struct", "tempfile", "textwrap", "threading", "time", "timeit", "traceback"),
-    *("types", "typing", "unicodedata", "uuid", "warnings", "weakref", "zlib"),
+    *("types", "typing", "unicodedata", "uuid", "warnings", "weakref", "zlib", "zoneinfo"),
     *("encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16"),
 )
 """Modules that programs use and that need not be read again for each."""
@@ -36,7 +36,8 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP, PR_SET_NO_NE
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 CAPSET = {"x86_64": 126, "aarch64": 91}
 DAC_READ_SEARCH = 1 << 2
-POLL_SECONDS = 0.05  # how often the size of the folder is looked at
+POLL_SECONDS = 0.05  # how often the size of the folder and the number of threads are looked at
+MOST_THREADS = 64  # of a program
 MOST_ENTRIES = 2000  # files and folders of a program
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,6 +76,8 @@ def make_ruleset(request):
             add_rule(ruleset, entry.path, request["read"] if entry.is_dir() else request["read_file"])
         except FileNotFoundError:  # a link to nothing
             pass
+    for path in filter(os.path.isdir, request["readable"]):
+        add_rule(ruleset, path, request["read"])
     add_rule(ruleset, FOLDER, request["scratch"])
     add_rule(ruleset, os.devnull, request["null"])
     return ruleset
@@ -138,6 +141,14 @@ def keep_only(*wanted):
     os.closerange(3 + len(moved), 1024)  # a zygote has a handful
     return range(3, 3 + len(moved))
 
+def die_first():
+    # Where the machine runs out of memory, the program and not the trainer is to be ended.
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
 def child(settings, payload, results, parent):
     global PIPE
     PIPE = results
@@ -147,6 +158,7 @@ def child(settings, payload, results, parent):
         for name, (soft, hard) in settings["resources"].items():
             if name != "NOFILE":
                 limit(name, soft, hard)
+        die_first()
         random.seed(0)  # a fork would be seeded from the system's randomness
         lock_in(parent)
         PIPE, payload, *opened = keep_only(results, payload, *opened)
@@ -191,13 +203,19 @@ def empty_folder():
     except (OSError, RecursionError):
         return False
 
+def too_many_threads(pid):
+    try:
+        return os.stat("/proc/%d/task" % pid).st_nlink - 2 > MOST_THREADS
+    except OSError:  # it has ended, or there is no /proc
+        return False
+
 def watch(pid, settings):
     # Until the caller has read enough: whether the folder was too large; None if the caller is gone.
     deadline = time.monotonic() + settings["wall"]
     alive, full = True, False
     while not select.select([CONTROL], [], [], POLL_SECONDS if alive else None)[0]:
         full = too_large(settings["folder_bytes"])
-        if full or time.monotonic() > deadline:
+        if full or too_many_threads(pid) or time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             alive = False
     return full if CONTROL.recv(16) else None
@@ -227,7 +245,8 @@ def serve():
         reply = {"status": os.waitstatus_to_exitcode(status), "cpu": cpu, "clean": clean, "full": full}
         CONTROL.send(json.dumps(reply).encode())
 
-CONTROL, FOLDER = socket.socket(fileno=int(sys.argv[1])), os.getcwd()
+CONTROL, FOLDER = socket.socket(fileno=os.dup(0)), os.getcwd()
+redirect(0, os.open(os.devnull, os.O_RDONLY))
 CONFIG = json.loads(CONTROL.recv(1 << 18))
 for name in CONFIG["preloaded"]:
     try:
