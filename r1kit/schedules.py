@@ -30,6 +30,9 @@ class Schedule(Settings):
             raise ValueError(f"points: steps count from 1 and rise, found {', '.join(map(str, steps))}")
         return self
 
+    def __str__(self) -> str:
+        return ", ".join(f"{value:g} at step {step}" for step, value in self.points.items())
+
     def at(self, step: int) -> float:
         """The value at a step, counted from 1."""
         steps, values = list(self.points), list(self.points.values())

@@ -28,7 +28,7 @@ class Model:
     def __init__(self, live: int) -> None:
         self.live, self.calls, self.asked = live, [], 0  # type: ignore[var-annotated]
 
-    def __call__(self, problems, *, seed, steps_left, template, params, group_size):  # type: ignore[no-untyped-def]
+    def __call__(self, problems, *, seed, steps_left, step, template, params, group_size):  # type: ignore[no-untyped-def]
         self.calls.append((len(problems), seed, steps_left))
         groups = []
         for problem in problems:

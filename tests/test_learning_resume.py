@@ -81,7 +81,7 @@ class SevensRubric:
     specs = ()
     learned = ()
 
-    def outcomes(self, samples, steps_left=None):
+    def outcomes(self, samples, steps_left=None, step=1):
         return [self.reward(sample.completion.text) for sample in samples]
 
     def reward(self, text):

@@ -9,6 +9,7 @@ import pytest
 from r1kit.errors import RecipeError, UnknownNameError, UserError
 from r1kit.rewards.registry import REWARDS, NoParameters, RewardInput, describe, reward
 from r1kit.rewards.rubric import Rubric, TermSpec, check_terms, grade
+from r1kit.schedules import Schedule
 from r1kit.tasks.registry import make_task
 from r1kit.text.tags import parse
 from r1kit.types import Completion, Outcome, Problem, Reward, Verdict
@@ -209,6 +210,14 @@ def test_a_term_may_count_in_the_last_steps_alone() -> None:
     rubric = Rubric(specs, {"helpfulness": Lengths()})
     totals = [rubric.score([sample("ab", "dialogue")], left)[0] for left in (4, 3, 1, None)]
     assert [reward and reward.total for reward in totals] == [1.0, 5.0, 5.0, 5.0]
+
+
+def test_a_weight_may_follow_a_schedule() -> None:
+    rising = Schedule(shape="linear", points={1: 0.0, 5: 2.0})
+    rubric = Rubric([TermSpec(name="accuracy"), TermSpec(name="format", weight=rising)])
+    good = sample("<think>a</think><answer>b</answer>")
+    totals = [rubric.score([good], step=step)[0] for step in (1, 2, 5, 9)]
+    assert [reward and reward.total for reward in totals] == [1.0, 1.5, 3.0, 3.0]
 
 
 def test_a_term_is_normalised_over_the_samples_that_it_concerns() -> None:

@@ -13,6 +13,7 @@ from r1kit.learning.scheduled import SCHEDULED
 from r1kit.learning.settings import RLSettings
 from r1kit.pipeline.explain import validate
 from r1kit.schedules import Schedule, value_at
+from r1kit.stages.rubrics import term_specs
 from r1kit.stages.settings import RLStageSettings
 from r1kit.types import Message, Problem
 
@@ -154,6 +155,15 @@ def test_a_step_without_any_task_is_refused():
         RLStageSettings.model_validate({"steps": 6, "tasks": tasks, "rewards": {"accuracy": 1.0}})
     fine = RLStageSettings.model_validate({"steps": 4, "tasks": tasks, "rewards": {"accuracy": 1.0}})
     assert fine.steps == 4
+
+
+def test_the_weight_of_a_reward_takes_a_schedule():
+    rewards = {"accuracy": 1.0, "format": {"weight": {"points": {"1": 1.0, "4": 0.0}}}}
+    written = {"tasks": ["a"], "rewards": rewards}
+    settings = validate(RLStageSettings, written, (), str)
+    accuracy, form = term_specs(settings.rewards)
+    assert accuracy.weight == 1.0
+    assert [value_at(form.weight, step) for step in (1, 3, 4)] == [1.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("share", [-1.0, 0.0, {"points": {1: 1.0, 2: -0.5}}, {"points": {1: 0.0}}])

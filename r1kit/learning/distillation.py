@@ -19,6 +19,7 @@ from r1kit.learning.losses import LossOutput, TeacherLoss, token_weights
 from r1kit.models.logprobs import States
 from r1kit.objectives.distillation import distillation_divergence, on_policy_credit
 from r1kit.objectives.supervised import cross_entropy
+from r1kit.schedules import Schedule
 
 
 class DistillationLoss(TeacherLoss):
@@ -79,7 +80,7 @@ class Teacher:
     """A frozen model whose opinion of each sampled token is added to its advantage, times the weight."""
 
     model: nn.Module
-    weight: float = 1.0
+    weight: float | Schedule = 1.0
 
 
 def with_teacher_credit(

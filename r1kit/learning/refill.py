@@ -27,6 +27,7 @@ class Ask(Protocol):
         group_size: int,
         seed: int,
         steps_left: int | None,
+        step: int,
     ) -> list[RolloutGroup]:
         """Scored groups."""
         ...
@@ -47,6 +48,7 @@ def draw_step(
         params=settings.sampling,
         group_size=settings.group_size,
         steps_left=settings.steps - step + 1,
+        step=step,
     )
     groups = ask_now(questions(step), seed=seed)
     for number in range(1, settings.refill_rounds + 1):

@@ -35,7 +35,7 @@ from r1kit.models.reference import frozen_copy, refresh
 from r1kit.rewards.rubric import Rubric
 from r1kit.rollouts.collect import collect
 from r1kit.rollouts.protocol import Sampler
-from r1kit.schedules import Schedule
+from r1kit.schedules import Schedule, value_at
 from r1kit.tasks.protocol import Task
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
@@ -95,7 +95,7 @@ def train_rl(
             batch = rollout_batch(groups, credit, now)
             clock.collected()
 
-            batch, opinion = _with_opinion(learner, batch, teacher)
+            batch, opinion = _with_opinion(learner, batch, teacher, done)
             stats = update_policy(learner, batch, now, reference, step_seed) | opinion
             learner.require_progress(settings.max_skipped_updates)
             timed.update(policy)
@@ -139,11 +139,11 @@ def _questions(sources: Mapping[str, Source], settings: RLSettings, seed: int) -
 
 
 def _with_opinion(
-    learner: Learner, batch: Batch | None, teacher: Teacher | None
+    learner: Learner, batch: Batch | None, teacher: Teacher | None, step: int
 ) -> tuple[Batch | None, dict[str, float]]:
     if teacher is None or batch is None:
         return batch, {}
-    return with_teacher_credit(learner, batch, teacher.model, teacher.weight)
+    return with_teacher_credit(learner, batch, teacher.model, value_at(teacher.weight, step))
 
 
 def _due(done: int, every: int) -> bool:

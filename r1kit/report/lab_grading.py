@@ -11,6 +11,7 @@ import numpy as np
 from r1kit.report.lab_corpus import Case
 from r1kit.rewards.registry import Aspect, RewardInput, Scorer
 from r1kit.rewards.rubric import Rubric, TermSpec, entry_of
+from r1kit.schedules import value_at
 from r1kit.types import Reward, Unscored
 
 TOTAL = "total"
@@ -65,7 +66,7 @@ def columns(
         outcomes = Rubric([spec], scorers).outcomes(samples)
         values = [_value(outcome, spec.name) for outcome in outcomes]
         found.append(Column(spec.name, (entry_of(spec).about,), values))
-    aspects = tuple(dict.fromkeys(entry_of(spec).about for spec in specs if spec.weight > 0))
+    aspects = tuple(dict.fromkeys(entry_of(spec).about for spec in specs if value_at(spec.weight, 1) > 0))
     totals = [_value(outcome, None) for outcome in Rubric(specs, scorers).outcomes(samples)]
     return [*found, Column(TOTAL, aspects or ("all",), totals)]
 

@@ -30,7 +30,7 @@ def rescored(
         samples = [stored[i].sample for i in chosen]
         left = steps - step + 1 if steps is not None else None
         for name, rubric in {**single, TOTAL: whole}.items():
-            for i, outcome in zip(chosen, rubric.outcomes(samples, left), strict=True):
+            for i, outcome in zip(chosen, rubric.outcomes(samples, left, step), strict=True):
                 if isinstance(outcome, Unscored):
                     values[name][i] = outcome
                 else:

@@ -14,6 +14,7 @@ from r1kit.report.lab_grading import Column, Hack, Judgement, Mistake
 from r1kit.report.lab_rollouts import Stored
 from r1kit.report.show import shorten
 from r1kit.rewards.rubric import TermSpec
+from r1kit.schedules import Schedule
 from r1kit.tracking.terminal import printable
 from r1kit.types import Unscored
 
@@ -30,10 +31,14 @@ def plain(text: str, style: str = "") -> Text:
 def rubric_line(specs: Sequence[TermSpec], left_out: Sequence[str]) -> Text:
     """`"rewards: 1 × accuracy + 0.1 × format"`."""
     terms = " + ".join(
-        f"{spec.weight:g} × {spec.name}" + (f" {spec.params}" if spec.params else "") for spec in specs
+        f"{_weight(spec)} × {spec.name}" + (f" {spec.params}" if spec.params else "") for spec in specs
     )
     gone = f"   (left out, since a model gives them: {', '.join(left_out)})" if left_out else ""
     return plain(f"rewards: {terms}{gone}", "bold")
+
+
+def _weight(spec: TermSpec) -> str:
+    return f"({spec.weight})" if isinstance(spec.weight, Schedule) else f"{spec.weight:g}"
 
 
 def judgement_table(judgements: Sequence[Judgement]) -> Table:

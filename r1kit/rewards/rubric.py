@@ -16,6 +16,7 @@ from r1kit.errors import RecipeError
 from r1kit.rewards.boundary import number, several, single
 from r1kit.rewards.files import GivenParameters, check_parameters, file_entry
 from r1kit.rewards.registry import RewardEntry, RewardInput, Scorer, find
+from r1kit.schedules import Schedule, value_at
 from r1kit.settings import Settings
 from r1kit.tasks.protocol import Task, VerifiesMany
 from r1kit.tasks.registry import settings_from
@@ -34,8 +35,8 @@ class TermSpec(Settings):
     """The reward file that defines the name; without it, a built-in term."""
     seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     """Of a term from a file: processor time for one sample, or for a batch that is scored as a whole."""
-    weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    """Factor of the term in the total."""
+    weight: Annotated[float, Field(allow_inf_nan=False)] | Schedule = 1.0
+    """Factor of the term in the total, or a schedule of it over the steps."""
     params: dict[str, Any] = Field(default={})
     """The term's own parameters."""
     tasks: tuple[str, ...] | None = None
@@ -72,13 +73,15 @@ class Rubric:
         """The metrics of the terms that models give, e.g. "reward/helpfulness"."""
         return [f"reward/{term.entry.name}" for term in self._terms if term.entry.by_model]
 
-    def score(self, samples: Sequence[RewardInput], steps_left: int | None = None) -> list[Reward | None]:
+    def score(
+        self, samples: Sequence[RewardInput], steps_left: int | None = None, step: int = 1
+    ) -> list[Reward | None]:
         """As `outcomes`, with None for a sample that cannot be scored."""
-        found = self.outcomes(samples, steps_left)
+        found = self.outcomes(samples, steps_left, step)
         return [None if isinstance(outcome, Unscored) else outcome for outcome in found]
 
     def outcomes(
-        self, samples: Sequence[RewardInput], steps_left: int | None = None
+        self, samples: Sequence[RewardInput], steps_left: int | None = None, step: int = 1
     ) -> list[Reward | Unscored]:
         """The reward of each sample, or why it has none.
 
@@ -89,18 +92,22 @@ class Rubric:
         Args:
             samples: of one step, for terms that are normalised over it.
             steps_left: of the run, this one included; None when there is no run.
+            step: which one this is, from 1, for weights that follow a schedule.
         """
         columns = [term.values(samples, steps_left) for term in self._terms]
-        found = [self._reward(sample, index, columns) for index, sample in enumerate(samples)]
+        weights = [value_at(spec.weight, step) for spec in self.specs]
+        found = [self._reward(sample, index, columns, weights) for index, sample in enumerate(samples)]
         _warn([outcome for outcome in found if isinstance(outcome, Unscored)], len(samples))
         return found
 
-    def _reward(self, sample: RewardInput, index: int, columns: Sequence[_Column]) -> Reward | Unscored:
+    def _reward(
+        self, sample: RewardInput, index: int, columns: Sequence[_Column], weights: Sequence[float]
+    ) -> Reward | Unscored:
         if sample.verdict.outcome is Outcome.ERROR:
             return Unscored("verifier", Failure.VERIFIER, sample.verdict.detail)
         raw: dict[str, float] = {}
         total = 0.0
-        for spec, column in zip(self.specs, columns, strict=True):
+        for spec, column, weight in zip(self.specs, columns, weights, strict=True):
             if not column.concerned[index]:
                 continue
             value, counted = column.raw[index], column.counted[index]
@@ -109,7 +116,7 @@ class Rubric:
             assert value is not None
             assert counted is not None
             raw[spec.name] = value
-            total += spec.weight * counted
+            total += weight * counted
         if not math.isfinite(total):
             return Unscored("total", Failure.NOT_FINITE, str(total))
         return Reward(total, raw)

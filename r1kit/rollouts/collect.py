@@ -28,6 +28,7 @@ def collect(
     group_size: int,
     seed: int,
     steps_left: int | None = None,
+    step: int = 1,
 ) -> list[RolloutGroup]:
     """`group_size` graded responses for each problem, in order.
 
@@ -41,6 +42,7 @@ def collect(
         rubric: None to verify without scoring.
         template: a name of `text.templates.TEMPLATES`.
         steps_left: of the run, this one included, for rewards that count in its last steps alone.
+        step: of the run, from 1, for rewards whose weight follows a schedule.
     """
     for problem in problems:
         if problem.task not in tasks:
@@ -55,7 +57,7 @@ def collect(
     samples = [
         RewardInput(*pair, *graded) for pair, graded in zip(pairs, grade_many(pairs, tasks), strict=True)
     ]
-    scored = [None] * len(samples) if rubric is None else rubric.outcomes(samples, steps_left)
+    scored = [None] * len(samples) if rubric is None else rubric.outcomes(samples, steps_left, step)
     rollouts = (_rollout(sample, outcome) for sample, outcome in zip(samples, scored, strict=True))
     return [
         RolloutGroup(problem, prompt, tuple(islice(rollouts, len(completions))))

@@ -9,6 +9,7 @@ from r1kit.rewards.file_scorers import file_scorers
 from r1kit.rewards.learned import TEACHER, LearnedParameters, TeacherParameters
 from r1kit.rewards.registry import Scorer
 from r1kit.rewards.rubric import Rubric, TermSpec, check_terms, term_parameters
+from r1kit.schedules import Schedule
 from r1kit.stages.protocol import ModelSource, Need, StageContext
 from r1kit.stages.settings import RewardTerm
 
@@ -39,7 +40,7 @@ def reward_needs(rewards: Rewards) -> tuple[Need, ...]:
     return tuple(needs)
 
 
-def teacher_weight(rewards: Rewards) -> float | None:
+def teacher_weight(rewards: Rewards) -> float | Schedule | None:
     """The weight of the per-token reward `teacher`, None without it."""
     return next((spec.weight for spec in term_specs(rewards) if spec.name == TEACHER), None)
 

@@ -8,11 +8,12 @@ from r1kit.errors import RecipeError
 from r1kit.learning.distillation import Teacher, same_vocabulary
 from r1kit.models.precision import resolve
 from r1kit.rewards.learned import TEACHER
+from r1kit.schedules import Schedule
 from r1kit.stages.checkpoint import load_source
 from r1kit.stages.protocol import StageContext
 
 
-def load_teacher(context: StageContext, tokenizer: Any, weight: float | None) -> Teacher | None:
+def load_teacher(context: StageContext, tokenizer: Any, weight: float | Schedule | None) -> Teacher | None:
     """The frozen teacher of on-policy distillation, None without a weight. Raises RecipeError."""
     if weight is None:
         return None
