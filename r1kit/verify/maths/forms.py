@@ -14,6 +14,7 @@ class Expression:
     """A number or an expression: `Expression(("num", Fraction(3)))`."""
 
     tree: Tree
+    spelling: str = field(default="", compare=False)  # of two or more letters that are all there is
     value: Value = field(init=False)
     plain: bool = field(init=False)  # one written-out number, see `trees.is_plain`
 
