@@ -119,7 +119,7 @@ class Comparison:
                 return self._equal(gold, answer)
             case Quantity() if answer.unit == PERCENT:
                 return self._percent(gold, answer.amount)
-            case Quantity() if optional:
+            case Quantity() if optional and answer.unit.counts_nothing:
                 return self._equal(gold, answer.amount)
             case Words() if gold.spelling:
                 return answer.text == gold.spelling.lower()
@@ -147,7 +147,8 @@ class Comparison:
             if reading == "own":
                 return False
             return self._equal(gold.amount, answer if reading == "number" else _scaled(answer, Fraction(100)))
-        if isinstance(answer, Expression) and self._declared.units == "optional":
+        optional = self._declared.units == "optional" and gold.unit.counts_nothing
+        if isinstance(answer, Expression) and optional:
             return self._equal(gold.amount, answer)
         raise _wrong_form(gold, answer)
 

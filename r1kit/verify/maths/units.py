@@ -21,6 +21,11 @@ class Unit:
     size: Fraction  # in base units
     dimension: tuple[tuple[str, int], ...]  # base unit -> power, sorted
 
+    @property
+    def counts_nothing(self) -> bool:
+        """Whether the number is the same without it: false for `million`, `squared`, `万`, `not`."""
+        return not any(_CHANGES_VALUE.search(name) for name, _ in self.dimension)
+
 
 DEGREE = Unit(Fraction(1), (("degree", 1),))
 RADIAN = Unit(Fraction(1), (("radian", 1),))
@@ -67,6 +72,19 @@ _KNOWN = {
     for size, spellings in sizes.items()
     for spelling in spellings.split()
 }
+# Words in a unit's place that say another number, an operation, or that the number is wrong; some have lost
+# the s of a plural.
+_CHANGES_VALUE = re.compile(
+    r"\b(?:hundred|thousand|million|billion|trillion|quadrillion|lakh|crore|dozen|score|gros|pair|couple"
+    r"|half|halve|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|(?:ten|eleven|twelf|hundred|thousand"
+    r"|million|billion)th|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|[a-z]+teenth"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|ie|ieth)|zero|point|decimal|percentage|percentile|pct"
+    r"|permille|bp|basis?|factorial|square|cube|squared|cubed|power|root|double|doubled|triple|tripled|twice"
+    r"|plus?|minus?|time|multiplied|divided|over|mod|modulo|remainder|negative|positive|inverse|reciprocal"
+    r"|not|no|non|never|wrong|incorrect|false|untrue|more|les|fewer|than|least|most|almost|nearly|about|around"
+    r"|roughly|approximately|approx|above|below|under|thou|mil|mln|bn|kilo|mega|giga)(?:s|\b)"
+    r"|[一二两三四五六七八九十百千万亿兆零半倍分负正非不没错加减乘除]"
+)
 _KNOWN |= {"mph": ("mile/hour", Fraction(1))}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _PIECE = re.compile(
