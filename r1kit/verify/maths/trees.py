@@ -33,6 +33,11 @@ class Unreadable(ValueError):  # noqa: N818 - it is a finding about a text, not 
     """The text is no answer of a known form; the message is one short reason."""
 
 
+def is_number(tree: Tree) -> bool:
+    """Whether there is no symbol in it but pi, e and i."""
+    return not symbols(tree)
+
+
 def is_plain(tree: Tree) -> bool:
     """Whether the tree is one number as people write results: 3, -0.5, 2/3, 1 1/2, 1.5e3; not 1+2 or 2^3."""
     if tree[0] == "neg":

@@ -18,13 +18,14 @@ from r1kit.verify.maths.forms import (
     Unordered,
 )
 from r1kit.verify.maths.layout import MAX_ITEMS, enclosed, split_at
-from r1kit.verify.maths.parser import parse_expression
+from r1kit.verify.maths.parser import FUNCTIONS, parse_expression
 from r1kit.verify.maths.tokens import Token, is_sign
 from r1kit.verify.maths.trees import Tree, Unreadable
 from r1kit.verify.maths.units import DEGREE, PERCENT, RADIAN, split_unit
 
 _BASED = re.compile(r"([0-9]{1,64})_\{?([0-9]{1,2})\}?")
 _INFINITE = {r"\infty": "+", "infinity": "+", "inf": "+", "oo": "+"}
+_DEGREE_SIGNS = ("°", r"\circ", r"\degree")
 _MATRIX = re.compile(r"\\begin\{(?:[pbB]?matrix|smallmatrix|array)\*?\}.*")
 
 
@@ -60,9 +61,14 @@ def quantity(tokens: Sequence[Token]) -> Form | None:
     """A number with a unit, per cent among them; None without."""
     if tokens[0].text == "百分之":
         return Quantity(Expression(parse_expression(tokens[1:])), PERCENT)
+    of_functions = [token for token in tokens if token.text.removeprefix("\\") in FUNCTIONS]
+    if of_functions and any(token.text in _DEGREE_SIGNS for token in tokens):
+        return None  # the parser reads the degrees of `\\sin 20^\\circ`
     value, unit = split_unit(tokens)
     if unit is None:
         return None
+    if unit == DEGREE and of_functions:
+        raise Unreadable("degrees of a function, or of what it is of")
     amount = Expression(parse_expression(value))
     if unit == DEGREE:
         half_turn: Tree = ("div", ("const", "pi"), ("num", Fraction(180)))
