@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from r1kit.verify.maths.spelling import is_word
 from r1kit.verify.maths.tokens import Token, is_sign
 from r1kit.verify.maths.trees import Unreadable
 
@@ -91,6 +92,13 @@ _PIECE = re.compile(
     r"\s*(?:(?P<word>[A-Za-z]+|°|%)\.?|(?P<chinese>[\u4e00-\u9fff]+)|(?P<sign>[/*^(){}-]|[0-9]+))"
 )
 _TEMPERATURE = re.compile(r"\s*(?:°|degrees?)\s*(?:([CcFf])(?:elsius|ahrenheit)?)\b")
+_LONGEST_PRODUCT = 4  # letters, as in `(x+1) abcd`
+_MATHS = frozenset(
+    (
+        *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"),
+        *("ln", "lg", "log", "exp", "sqrt", "pi"),
+    )
+)
 _SINGLE = frozenset("mghsLld")  # read as units only where white space stands before them
 _OPERATORS = (r"\cdot", r"\times", r"\div", r"\frac")
 _MAX_CHARACTERS = 60
@@ -120,13 +128,18 @@ def _starts(tokens: Sequence[Token], index: int) -> bool:
         return False
     if token.kind == "text":
         return token.text not in ("e", "i", "") and not is_sign(before, *_OPERATORS)
-    if before.kind not in ("number", "sign") and before.text != r"\pi":
+    if before.kind not in ("number", "sign") and before.text not in (r"\pi", "pi"):
         return False
     if token.kind != "word":
         return False
     if len(token.text) == 1:
         return token.spaced and before.kind == "number" and token.text in _SINGLE
-    return _known(token.text) is not None or token.text in _POWERS or (token.spaced and len(token.text) > 4)
+    if _known(token.text) is not None or token.text in _POWERS:
+        return True
+    if not token.spaced or token.text in _MATHS:
+        return False
+    word = before.kind == "number" and token.text.islower() and is_word(token.text)
+    return word or len(token.text) > _LONGEST_PRODUCT
 
 
 def _read(tokens: Sequence[Token]) -> Unit:
