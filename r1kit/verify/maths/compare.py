@@ -243,8 +243,10 @@ class Comparison:
 
 
 def _ratios(gold: Ratio, answer: Ratio) -> bool:
-    """Proportional, where the gold is in lowest terms; else it may be a time of day, and only itself is
-    equal."""
+    """Proportional, where the gold is in lowest terms and neither begins or ends as a time of day does; else
+    only itself is equal."""
+    if gold.time or answer.time.partition(":")[2].startswith("0"):
+        return gold.time == answer.time
     one = [part.value.rational or Fraction(0) for part in gold.parts]
     other = [part.value.rational or Fraction(0) for part in answer.parts]
     if len(one) != len(other):

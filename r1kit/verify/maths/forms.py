@@ -55,9 +55,10 @@ class Based:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`3:4`."""
+    """`3:4`, or `7:05`, which may be a time of day."""
 
     parts: tuple[Expression, ...]
+    time: str = ""  # as written, without zeros in front
 
 
 @dataclass(frozen=True, slots=True)

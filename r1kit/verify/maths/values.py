@@ -26,6 +26,8 @@ from r1kit.verify.maths.units import DEGREE, PERCENT, RADIAN, split_unit
 _BASED = re.compile(r"([0-9]{1,64})_\{?([0-9]{1,2})\}?")
 _INFINITE = {r"\infty": "+", "infinity": "+", "inf": "+", "oo": "+"}
 _DEGREE_SIGNS = ("°", r"\circ", r"\degree")
+_HOUR = re.compile(r"0?[0-9]|1[0-9]|2[0-4]")
+_MINUTES = re.compile(r"[0-5][0-9]")
 _MATRIX = re.compile(r"\\begin\{(?:[pbB]?matrix|smallmatrix|array)\*?\}.*")
 
 
@@ -43,7 +45,10 @@ def special_number(tokens: Sequence[Token]) -> Form | None:
         ratio = tuple(Expression(parse_expression(part)) for part in parts)
         if not all(part.plain for part in ratio):
             raise Unreadable("a ratio of other things than numbers")
-        return Ratio(ratio)
+        texts = ["".join(token.text for token in part) for part in parts]
+        time = len(texts) == 2 and (_HOUR.fullmatch(texts[0]) or texts[1][0] == "0")
+        written = texts[0].lstrip("0") + ":" + texts[1]
+        return Ratio(ratio, written if time and _MINUTES.fullmatch(texts[1]) else "")
     return None
 
 
