@@ -25,6 +25,8 @@ MAX_TERMS = 200
 """Most terms of a polynomial."""
 MAX_WORK = 10_000
 """Most products of two terms while one expression is computed."""
+MAX_ANSWER_WORK = 40_000
+"""Most such products while a whole answer is read and compared, of all its expressions together."""
 
 NUMBERS = ("num", "sci", "mixed")
 
