@@ -273,6 +273,7 @@ def test_groups_and_headings_are_read(text: str) -> None:
 def test_a_heading_may_have_nobody_below_it() -> None:
     assert read_assignment("knights: none, knaves: A, B", "AB") == [False, False]
     assert read_assignment("骑士:A、B;骗子:无", "AB") == [True, True]
+    assert read_assignment("knights: none", "AB") == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +298,8 @@ def test_a_heading_may_have_nobody_below_it() -> None:
         ("A isn't a knight", "B, C is missing"),
         ("A is a knight? B is a knight. C is a knave", "'?' is no part of a list"),
         ("knights: A, B and C are knaves", "'are' where the list of names should end"),
+        ("knight: A, C; knight: none; B: knave", "A is named as both"),
+        ("knaves: none; knights: A, B; C is a knave", "C is named as both"),
         ("knights: A, a knave: C", "'knave' where the list of names should end"),
         ("骑士:没有A,B;骗子:C", "'A' where the list of names should end"),
         ("A B are knights, C is a knave", "'B' where link or dash or bracket should be"),

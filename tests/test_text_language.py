@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from labelled_language import agrees, snippets
 
 from r1kit.errors import UnknownNameError, UserError
-from r1kit.text import latin
+from r1kit.text import latin, widespread
 from r1kit.text.language import known, language_share, word_counts
 from r1kit.text.scripts import SCRIPTS
 
@@ -310,3 +310,11 @@ def test_japanese_is_not_chinese_for_its_characters() -> None:
 def test_words_of_look_alikes_are_of_no_language() -> None:
     for language in ("en", "ru", "el"):
         assert word_counts("wе аdd thе οut", language)[language] == 0
+
+
+def test_scores_are_kept_of_short_words_alone() -> None:
+    before = widespread._kept_scores.cache_info().currsize
+    assert widespread.tell([["é" * 41, "q" * 100_000]]) == widespread.tell([["é" * 41, "q" * 41]])
+    assert widespread._kept_scores.cache_info().currsize == before
+    widespread.tell([["qzqxq" * 8]])
+    assert widespread._kept_scores.cache_info().currsize == before + 1

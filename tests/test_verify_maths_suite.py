@@ -93,6 +93,13 @@ def test_hostile_texts_do_not_hang_other_threads_whatever_the_gold() -> None:
     assert wrong == []
 
 
+def test_the_expressions_of_one_answer_share_one_bound_on_work() -> None:
+    power = "(a/9^25+b)^99"
+    assert check(power, power).outcome is Outcome.CORRECT
+    verdict = check(",".join([power] * 63), "1")
+    assert (verdict.outcome, verdict.detail) == (Outcome.MALFORMED, "too large to compute")
+
+
 @pytest.mark.parametrize(
     ("text", "gold"),
     [

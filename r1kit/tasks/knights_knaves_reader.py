@@ -81,7 +81,7 @@ class _Reader:
         self._take("link", "dash")
         if self._at("none", "nobody"):
             self._position += 1
-            people = []
+            people, kind = self._everyone, not kind
         elif self._at("rest"):
             people = self._rest()
         elif self._at("everyone") and self._sort(1) != "name":

@@ -64,9 +64,15 @@ def tell(pieces: Sequence[Sequence[str]], language: str = "en") -> list[str]:
 _SHAPES = {language: re.compile(pattern) for language, pattern in SHAPES.items()}
 
 
-@lru_cache(maxsize=1 << 15)
 def _scores(word: str) -> Mapping[str, float]:
-    """Language -> how much the word speaks for it; nothing for a word that none has to itself."""
+    """Language -> how much the word speaks for it; nothing for a word that none has to itself.
+
+    Words longer than any that is looked at are not kept: they may be as long as a response.
+    """
+    return _kept_scores(word) if len(word) <= _MAX_SHAPED else _computed_scores(word)
+
+
+def _computed_scores(word: str) -> Mapping[str, float]:
     lower = word.lower()
     languages, english = FOREIGN.get(lower, ()), lower in ENGLISH or lower in ALSO_ENGLISH
     scores = dict.fromkeys(languages, _SHARED if english else _COMMON)
@@ -81,3 +87,6 @@ def _scores(word: str) -> Mapping[str, float]:
             for language in LETTERS.get(letter, ()):
                 scores[language] = scores.get(language, 0.0) + weight * _LETTER
     return scores
+
+
+_kept_scores = lru_cache(maxsize=1 << 15)(_computed_scores)

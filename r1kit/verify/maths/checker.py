@@ -11,6 +11,7 @@ from r1kit.verify.maths import symbolic
 from r1kit.verify.maths.clean import MAX_CHARACTERS
 from r1kit.verify.maths.compare import Comparison, WrongForm
 from r1kit.verify.maths.declared import STRICT, Declared
+from r1kit.verify.maths.field import one_answer
 from r1kit.verify.maths.forms import Expression, Form
 from r1kit.verify.maths.reader import read
 from r1kit.verify.maths.trees import Tree, Unreadable
@@ -35,8 +36,9 @@ def check(answer: str, gold: str, declared: Declared = STRICT) -> Verdict:
     except Unreadable as reason:
         return Verdict(Outcome.ERROR, None, 0.0, f"the gold {gold[:_SHOWN]!r} cannot be read: {reason}")
     try:
-        found = read(answer, declared.form)
-        return _verdict(wanted, found, gold, given, declared)
+        with one_answer():
+            found = read(answer, declared.form)
+            return _verdict(wanted, found, gold, given, declared)
     except (Unreadable, WrongForm) as reason:
         return Verdict(Outcome.MALFORMED, given, 0.0, str(reason))
 

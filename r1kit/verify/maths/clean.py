@@ -43,6 +43,8 @@ _WRAPPERS = (
     re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", re.DOTALL),
     re.compile(r"\*\*([^*]+)\*\*"),
 )
+WORD_IN_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{\s*([A-Za-z]{2,})\s*\}")
+"""A word in a wrapper, which stays there: it is no product of letters."""
 _LEAD_IN = re.compile(
     r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:(?:final|correct)\s+)?answer\s*(?:is\b\s*:?|[:=])\s*"
     r"|(?:所以|因此|故|即)?\s*,?\s*(?:最终|正确|最后)?(?:的)?(?:答案|结果)\s*(?:是|为|等于|:|=)\s*:?\s*",
@@ -85,7 +87,7 @@ def _without_layer(text: str) -> str:
     if match := _LEAD_IN.match(text):
         text = text[match.end() :].strip()
     for wrapper in _WRAPPERS:
-        if match := wrapper.fullmatch(text):
+        if (match := wrapper.fullmatch(text)) and not WORD_IN_TEXT.fullmatch(text):
             text = match.group(1).strip()
     return _unboxed(text) if _BOX in text else text
 

@@ -34,6 +34,7 @@ from r1kit.verify.maths.forms import (
     Words,
 )
 from r1kit.verify.maths.intervals import merged
+from r1kit.verify.maths.spelling import same_letters
 from r1kit.verify.maths.trees import Tree, names
 from r1kit.verify.maths.units import PERCENT
 
@@ -78,6 +79,8 @@ class Comparison:
                 return _ratios(gold, answer)
             case Based() if isinstance(answer, Expression) and answer.plain:
                 return False
+            case Words() if isinstance(answer, Expression) and answer.spelling:
+                return answer.spelling.lower() == gold.text
             case Based() | Infinity() | Choice() | Words() if type(answer) is type(gold):
                 return answer == gold
         raise _wrong_form(gold, answer)
@@ -94,6 +97,10 @@ class Comparison:
 
     def _equal(self, gold: Expression, answer: Expression) -> bool | None:
         """A gold that is a written-out number wants one: `3+5` is no answer where the gold is 8."""
+        if gold.spelling and answer.spelling:
+            spelt = same_letters(gold.spelling, answer.spelling)
+            if spelt is not None:
+                return spelt
         if gold.plain and not answer.plain and self._declared.form != "expression":
             raise WrongForm("arithmetic where its result is asked")
         tolerance = self._declared.tolerance
@@ -112,8 +119,10 @@ class Comparison:
                 return self._equal(gold, answer)
             case Quantity() if answer.unit == PERCENT:
                 return self._percent(gold, answer.amount)
-            case Quantity() if optional:
+            case Quantity() if optional and answer.unit.counts_nothing:
                 return self._equal(gold, answer.amount)
+            case Words() if gold.spelling:
+                return answer.text == gold.spelling.lower()
             case Angle() if "pi" in names(gold.tree):
                 return self._equal(gold, answer.radians)
             case Angle() if optional:
@@ -138,7 +147,8 @@ class Comparison:
             if reading == "own":
                 return False
             return self._equal(gold.amount, answer if reading == "number" else _scaled(answer, Fraction(100)))
-        if isinstance(answer, Expression) and self._declared.units == "optional":
+        optional = self._declared.units == "optional" and gold.unit.counts_nothing
+        if isinstance(answer, Expression) and optional:
             return self._equal(gold.amount, answer)
         raise _wrong_form(gold, answer)
 
@@ -233,8 +243,10 @@ class Comparison:
 
 
 def _ratios(gold: Ratio, answer: Ratio) -> bool:
-    """Proportional, where the gold is in lowest terms; else it may be a time of day, and only itself is
-    equal."""
+    """Proportional, where the gold is in lowest terms and neither begins or ends as a time of day does; else
+    only itself is equal."""
+    if gold.time or answer.time.partition(":")[2].startswith("0"):
+        return gold.time == answer.time
     one = [part.value.rational or Fraction(0) for part in gold.parts]
     other = [part.value.rational or Fraction(0) for part in answer.parts]
     if len(one) != len(other):

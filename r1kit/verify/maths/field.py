@@ -10,10 +10,14 @@ nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 
 from r1kit.verify.maths.trees import (
+    MAX_ANSWER_WORK,
     MAX_BITS,
     MAX_FACTORIAL,
     MAX_POWER,
@@ -31,6 +35,7 @@ _MAX_PRIME = 1000  # trial division for square roots
 _ROOT = "√"
 _OPAQUE = "?"
 _TOO_LARGE = "too large to compute"
+_left: ContextVar[list[int] | None] = ContextVar("_left", default=None)  # of the answer's work
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,16 @@ class Value:
     def generators(self) -> set[str]:
         """Names of what is in it besides rational numbers."""
         return {name for poly in (self.numerator, self.denominator) for term in poly for name, _ in term}
+
+
+@contextmanager
+def one_answer() -> Iterator[None]:
+    """What is computed within shares one bound, `MAX_ANSWER_WORK`, beside the bound on each expression."""
+    token = _left.set([MAX_ANSWER_WORK])
+    try:
+        yield
+    finally:
+        _left.reset(token)
 
 
 def value_of(tree: Tree) -> Value:
@@ -100,6 +115,7 @@ class _Computation:
 
     def __init__(self) -> None:
         self._work = 0
+        self._left = _left.get()
 
     def value(self, tree: Tree) -> Value:
         kind, *parts = tree
@@ -210,15 +226,20 @@ class _Computation:
     def times(self, left: Poly, right: Poly) -> Poly:
         if len(right) == 1 and () in right:  # the common denominator 1
             return self._checked(_scaled(left, right[()])) if right[()] != 1 else left
-        self._work += len(left) * len(right)
-        if self._work > MAX_WORK:
-            raise Unreadable(_TOO_LARGE)
+        self._spend(len(left) * len(right))
         found: Poly = {}
         for one, first in left.items():
             for other, second in right.items():
                 factor, term = _monomial_product(one, other)
                 found[term] = found.get(term, Fraction(0)) + first * second * factor
         return self._checked(found)
+
+    def _spend(self, products: int) -> None:
+        self._work += products
+        if self._left is not None:
+            self._left[0] -= products
+        if self._work > MAX_WORK or (self._left is not None and self._left[0] < 0):
+            raise Unreadable(_TOO_LARGE)
 
     def _checked(self, poly: Poly) -> Poly:
         if len(poly) > MAX_TERMS:

@@ -14,6 +14,7 @@ class Expression:
     """A number or an expression: `Expression(("num", Fraction(3)))`."""
 
     tree: Tree
+    spelling: str = field(default="", compare=False)  # of two or more letters that are all there is
     value: Value = field(init=False)
     plain: bool = field(init=False)  # one written-out number, see `trees.is_plain`
 
@@ -54,9 +55,10 @@ class Based:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`3:4`."""
+    """`3:4`, or `7:05`, which may be a time of day."""
 
     parts: tuple[Expression, ...]
+    time: str = ""  # as written, without zeros in front
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from r1kit.verify.maths.tokens import MAX_EXPONENT, Token, is_sign
-from r1kit.verify.maths.trees import MAX_DEPTH, Tree, Unreadable
+from r1kit.verify.maths.trees import MAX_DEPTH, Tree, Unreadable, is_number
 
 FUNCTIONS = (
     *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan"),
@@ -71,6 +71,7 @@ class _Parser:
         self._at = 0
         self._depth = 0
         self._bars = 0  # absolute values that are open
+        self._angles = 0  # functions of an angle that are open
 
     def expect_end(self) -> None:
         if self._at < len(self._tokens):
@@ -118,6 +119,8 @@ class _Parser:
     def _factor(self) -> Tree:
         """An atom with its factorial and its exponent."""
         tree = self._atom()
+        if self._angles and self._degree_sign():
+            return ("mul", tree, _DEGREE)
         if self._see("!"):
             self._next()
             tree = ("fact", tree)
@@ -132,9 +135,26 @@ class _Parser:
         """A group, or one atom with a sign; `x^12` is meant as in plain text, the twelfth power."""
         sign = self._sign()
         self._deeper()
-        tree = self._atom()
+        tree = self._bare_number() if self._see_number() else self._atom()
         self._depth -= 1
         return ("neg", tree) if sign == "-" else tree
+
+    def _bare_number(self) -> Tree:
+        """A number that is no part of a mixed one, as in `x^2\\frac{1}{3}`."""
+        token = self._next()
+        assert token.value is not None
+        if self._see_number():
+            raise Unreadable("two numbers side by side")
+        return ("sci" if token.scientific else "num", token.value)
+
+    def _degree_sign(self) -> bool:
+        """Move over `°`, `^\\circ`, `^{\\circ}`; whether there was one."""
+        texts = [token.text for token in self._tokens[self._at : self._at + 4]]
+        for sign in _DEGREE_SIGNS:
+            if texts[: len(sign)] == list(sign):
+                self._at += len(sign)
+                return True
+        return False
 
     def _deeper(self) -> None:
         self._depth += 1
@@ -273,20 +293,38 @@ class _Parser:
                 if name not in _INVERSE:
                     raise Unreadable("an exponent -1 of a function may be two things")
                 name, power = _INVERSE[name], None
+        elif name == "log" and base is None and self._base_follows():  # log2(8)
+            base = ("num", self._next().value)
         self._deeper()
+        self._angles += name in _OF_ANGLES
         argument = self._function_argument()
+        self._angles -= name in _OF_ANGLES
         self._depth -= 1
         tree: Tree = ("fn", name, argument) if base is None else ("log", base, argument)
         return tree if power is None else ("pow", tree, power)
 
     def _function_argument(self) -> Tree:
-        """A bracket, or the product up to the next sign or function: `\\sin 2x`."""
+        """A bracket, or the product up to the next sign, function or bracket: `\\sin 2x`.
+
+        `\\sin x(1+y)` is a product; of `\\sin 2(1+y)` people read both.
+        """
         if self._see("(", "[", "{"):
-            return self._atom()
+            braces = self._see("{")
+            inside = self._atom()
+            return ("mul", inside, _DEGREE) if braces and self._angles and self._degree_sign() else inside
         factors = [self._factor()]
         while self._starts_factor() and self._tokens[self._at].text.removeprefix("\\") not in FUNCTIONS:
+            if self._see(*_CLOSING, "|"):
+                if all(is_number(factor) for factor in factors):
+                    raise Unreadable("a bracket that may be in the function or behind it")
+                break
             factors.append(self._factor())
         return factors[0] if len(factors) == 1 else ("mul", *factors)
+
+    def _base_follows(self) -> bool:
+        """Whether a whole number and a bracket come next, without white space."""
+        ahead = self._tokens[self._at : self._at + 2]
+        return len(ahead) == 2 and ahead[0].text.isdigit() and is_sign(ahead[1], "(") and not ahead[0].spaced
 
     def _starts_factor(self) -> bool:
         if self._at >= len(self._tokens):
@@ -313,6 +351,9 @@ class _Parser:
             raise Unreadable(f"{text!r} is missing")
 
 
+_DEGREE: Tree = ("div", ("const", "pi"), ("num", Fraction(180)))
+_DEGREE_SIGNS = (("°",), (r"\degree",), (r"\circ",), ("^", r"\circ"), ("^", "{", r"\circ", "}"))
+_OF_ANGLES = ("sin", "cos", "tan", "cot", "sec", "csc")
 _NO_FACTOR = (r"\cdot", r"\times", r"\div", r"\rvert", r"\vert", r"\}")
 
 

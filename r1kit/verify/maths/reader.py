@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from r1kit.verify.maths import intervals
-from r1kit.verify.maths.clean import clean
+from r1kit.verify.maths.clean import WORD_IN_TEXT, clean
 from r1kit.verify.maths.declared import AnswerForm
 from r1kit.verify.maths.field import same
 from r1kit.verify.maths.forms import (
@@ -49,11 +49,14 @@ def read(text: str, form: AnswerForm = "auto") -> Form:
     cleaned = clean(text)
     if not cleaned:
         raise Unreadable("empty")
+    worded = WORD_IN_TEXT.fullmatch(cleaned)
+    if worded:
+        cleaned = worded[1]
     if form == "words":
         return Words(" ".join(cleaned.lower().split()))
     if match := (_ANY_CHOICE if form == "choice" else _CHOICE).fullmatch(cleaned):
         return Choice((match[1] or match[2]).upper())
-    if _are_words(cleaned):
+    if _are_words(cleaned, in_text=worded is not None):
         return Words(" ".join(cleaned.lower().split()))
     found = _form(tokenize(cleaned), form)
     if form == "interval" and isinstance(found, Ordered) and len(found.items) == _PAIR:
@@ -61,14 +64,14 @@ def read(text: str, form: AnswerForm = "auto") -> Form:
     return found
 
 
-def _are_words(text: str) -> bool:
-    """Whether the text is words, not letters that stand for numbers."""
+def _are_words(text: str, in_text: bool) -> bool:
+    """Whether the text is words, not letters that stand for numbers; in `\\text{}` it is."""
     if not _WORDS.fullmatch(text):
         return False
     words = text.lower().split()
     if any(word in (*FUNCTIONS, "sqrt", "pi", "infinity") or word in CONNECTORS for word in words):
         return False
-    if text.isascii() and text.lower() not in _SHORT_WORDS:
+    if text.isascii() and not in_text and text.lower() not in _SHORT_WORDS:
         return len(text) > _LONGEST_PRODUCT and all(len(word) > 1 for word in words)
     return True
 
@@ -250,7 +253,14 @@ def _value(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
     if not tokens:
         raise Unreadable("nothing")
     found = _collection(tokens, form) or special_number(tokens) or matrix(tokens) or quantity(tokens)
-    return found or Expression(parse_expression(tokens))
+    return found or Expression(parse_expression(tokens), _spelling(tokens))
+
+
+def _spelling(tokens: Sequence[Token]) -> str:
+    """The letters, where there is nothing else."""
+    if len(tokens) > 1 or tokens[0].kind != "word" or tokens[0].text in (*FUNCTIONS, "pi"):
+        return ""
+    return tokens[0].text if len(tokens[0].text) > 1 else ""
 
 
 def _collection(tokens: Sequence[Token], form: AnswerForm) -> Form | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -72,12 +73,13 @@ def compare(pairs: Sequence[Question], tolerance: Tolerance | None = None) -> li
     All pairs of one call share the limits of one answer.
     """
     request = _request(pairs, tolerance)
-    cached = _cache.get(request)
+    key = hashlib.sha256(request.encode("ascii")).digest()
+    cached = _cache.get(key)
     if cached is None:
         if not available():
             raise Failed(f"this answer needs the symbolic check, which is not installed: {INSTALL}")
         cached = _pool.ask(request)
-        _cache.put(request, cached)
+        _cache.put(key, cached)
     if isinstance(cached, str):
         raise TimedOut(cached)
     return cached
@@ -99,21 +101,21 @@ def _plain(value: Any) -> str:
 
 
 class _Cache:
-    """The latest results, and bounds that were hit."""
+    """The latest results, and bounds that were hit, by a hash of the question, which may be long."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[str, list[bool | None] | str] = OrderedDict()
+        self._found: OrderedDict[bytes, list[bool | None] | str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, request: str) -> list[bool | None] | str | None:
+    def get(self, key: bytes) -> list[bool | None] | str | None:
         with self._lock:
-            if request in self._found:
-                self._found.move_to_end(request)
-            return self._found.get(request)
+            if key in self._found:
+                self._found.move_to_end(key)
+            return self._found.get(key)
 
-    def put(self, request: str, result: list[bool | None] | str) -> None:
+    def put(self, key: bytes, result: list[bool | None] | str) -> None:
         with self._lock:
-            self._found[request] = result
+            self._found[key] = result
             if len(self._found) > MAX_CACHED:
                 self._found.popitem(last=False)
 

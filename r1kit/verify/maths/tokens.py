@@ -14,7 +14,7 @@ MAX_EXPONENT = 300
 
 _EXPONENT = r"(?:[eE](?P<{}>[+-]?[0-9]{{1,4}})(?![A-Za-z0-9.]))?"
 _GROUPED = re.compile(
-    r"(?P<whole>[0-9]{1,3}(?P<mark>,|\{,\}| )[0-9]{3}(?:(?P=mark)[0-9]{3})*)(?![0-9]|,[0-9])"
+    r"(?P<whole>[1-9][0-9]{0,2}(?P<mark>,|\{,\}| )[0-9]{3}(?:(?P=mark)[0-9]{3})*)(?![0-9]|,[0-9])"
     r"(?P<rest>\.[0-9]+)?" + _EXPONENT.format("exponent")
 )
 _REPEATING = re.compile(
@@ -48,14 +48,16 @@ def tokenize(text: str) -> list[Token]:
     """The tokens of a cleaned text. Raises Unreadable on numbers too large to write out.
 
     A comma between groups of three digits separates thousands at the top level; within brackets it separates
-    elements, unless the text has a comma followed by a space too, as `(1,000, 2)` has.
+    elements, unless the same brackets have a comma followed by a space too, as `(1,000, 2)` has.
     """
     tokens: list[Token] = []
     position, depth, brackets, spaced = 0, 0, 0, False
-    commas_inside = ", " in text
+    spaced_lists = _spaced_lists(text)
     while position < len(text):
         number = (
-            _number(text, position, depth == 0 or commas_inside) if text[position] in "0123456789." else None
+            _number(text, position, depth == 0 or spaced_lists[position])
+            if text[position] in "0123456789."
+            else None
         )
         if number is not None:
             value, end, scientific = number
@@ -76,6 +78,23 @@ def tokenize(text: str) -> list[Token]:
         tokens.append(token)
         spaced = False
     return tokens
+
+
+def _spaced_lists(text: str) -> list[bool]:
+    """For each character, whether the innermost brackets around it divide by a comma and a space."""
+    inside: list[int] = []  # for each character, the number of its brackets
+    open_, opened, spaced = [0], 0, set[int]()
+    for place, character in enumerate(text):
+        if character in "([{":
+            opened += 1
+            argument = character == "{" and place > 0 and text[place - 1] != "\\"
+            open_.append(open_[-1] if argument else opened)
+        inside.append(open_[-1])
+        if character in ")]}" and len(open_) > 1:
+            open_.pop()
+        if text.startswith(", ", place):
+            spaced.add(open_[-1])
+    return [number in spaced for number in inside]
 
 
 def is_sign(token: Token, *texts: str) -> bool:

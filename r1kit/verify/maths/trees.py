@@ -25,12 +25,19 @@ MAX_TERMS = 200
 """Most terms of a polynomial."""
 MAX_WORK = 10_000
 """Most products of two terms while one expression is computed."""
+MAX_ANSWER_WORK = 40_000
+"""Most such products while a whole answer is read and compared, of all its expressions together."""
 
 NUMBERS = ("num", "sci", "mixed")
 
 
 class Unreadable(ValueError):  # noqa: N818 - it is a finding about a text, not a fault
     """The text is no answer of a known form; the message is one short reason."""
+
+
+def is_number(tree: Tree) -> bool:
+    """Whether there is no symbol in it but pi, e and i."""
+    return not symbols(tree)
 
 
 def is_plain(tree: Tree) -> bool:

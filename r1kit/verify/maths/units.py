@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from r1kit.verify.maths.spelling import is_word
 from r1kit.verify.maths.tokens import Token, is_sign
 from r1kit.verify.maths.trees import Unreadable
 
@@ -20,6 +21,11 @@ class Unit:
 
     size: Fraction  # in base units
     dimension: tuple[tuple[str, int], ...]  # base unit -> power, sorted
+
+    @property
+    def counts_nothing(self) -> bool:
+        """Whether the number is the same without it: false for `million`, `squared`, `万`, `not`."""
+        return not any(_CHANGES_VALUE.search(name) for name, _ in self.dimension)
 
 
 DEGREE = Unit(Fraction(1), (("degree", 1),))
@@ -67,12 +73,32 @@ _KNOWN = {
     for size, spellings in sizes.items()
     for spelling in spellings.split()
 }
+# Words in a unit's place that say another number, an operation, or that the number is wrong; some have lost
+# the s of a plural.
+_CHANGES_VALUE = re.compile(
+    r"\b(?:hundred|thousand|million|billion|trillion|quadrillion|lakh|crore|dozen|score|gros|pair|couple"
+    r"|half|halve|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|(?:ten|eleven|twelf|hundred|thousand"
+    r"|million|billion)th|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|[a-z]+teenth"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|ie|ieth)|zero|point|decimal|percentage|percentile|pct"
+    r"|permille|bp|basis?|factorial|square|cube|squared|cubed|power|root|double|doubled|triple|tripled|twice"
+    r"|plus?|minus?|time|multiplied|divided|over|mod|modulo|remainder|negative|positive|inverse|reciprocal"
+    r"|not|no|non|never|wrong|incorrect|false|untrue|more|les|fewer|than|least|most|almost|nearly|about|around"
+    r"|roughly|approximately|approx|above|below|under|thou|mil|mln|bn|kilo|mega|giga)(?:s|\b)"
+    r"|[一二两三四五六七八九十百千万亿兆零半倍分负正非不没错加减乘除]"
+)
 _KNOWN |= {"mph": ("mile/hour", Fraction(1))}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _PIECE = re.compile(
     r"\s*(?:(?P<word>[A-Za-z]+|°|%)\.?|(?P<chinese>[\u4e00-\u9fff]+)|(?P<sign>[/*^(){}-]|[0-9]+))"
 )
 _TEMPERATURE = re.compile(r"\s*(?:°|degrees?)\s*(?:([CcFf])(?:elsius|ahrenheit)?)\b")
+_LONGEST_PRODUCT = 4  # letters, as in `(x+1) abcd`
+_MATHS = frozenset(
+    (
+        *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"),
+        *("ln", "lg", "log", "exp", "sqrt", "pi"),
+    )
+)
 _SINGLE = frozenset("mghsLld")  # read as units only where white space stands before them
 _OPERATORS = (r"\cdot", r"\times", r"\div", r"\frac")
 _MAX_CHARACTERS = 60
@@ -102,13 +128,18 @@ def _starts(tokens: Sequence[Token], index: int) -> bool:
         return False
     if token.kind == "text":
         return token.text not in ("e", "i", "") and not is_sign(before, *_OPERATORS)
-    if before.kind not in ("number", "sign") and before.text != r"\pi":
+    if before.kind not in ("number", "sign") and before.text not in (r"\pi", "pi"):
         return False
     if token.kind != "word":
         return False
     if len(token.text) == 1:
         return token.spaced and before.kind == "number" and token.text in _SINGLE
-    return _known(token.text) is not None or token.text in _POWERS or (token.spaced and len(token.text) > 4)
+    if _known(token.text) is not None or token.text in _POWERS:
+        return True
+    if not token.spaced or token.text in _MATHS:
+        return False
+    word = before.kind == "number" and token.text.islower() and is_word(token.text)
+    return word or len(token.text) > _LONGEST_PRODUCT
 
 
 def _read(tokens: Sequence[Token]) -> Unit:

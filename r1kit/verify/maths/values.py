@@ -18,13 +18,16 @@ from r1kit.verify.maths.forms import (
     Unordered,
 )
 from r1kit.verify.maths.layout import MAX_ITEMS, enclosed, split_at
-from r1kit.verify.maths.parser import parse_expression
+from r1kit.verify.maths.parser import FUNCTIONS, parse_expression
 from r1kit.verify.maths.tokens import Token, is_sign
 from r1kit.verify.maths.trees import Tree, Unreadable
 from r1kit.verify.maths.units import DEGREE, PERCENT, RADIAN, split_unit
 
 _BASED = re.compile(r"([0-9]{1,64})_\{?([0-9]{1,2})\}?")
 _INFINITE = {r"\infty": "+", "infinity": "+", "inf": "+", "oo": "+"}
+_DEGREE_SIGNS = ("°", r"\circ", r"\degree")
+_HOUR = re.compile(r"0?[0-9]|1[0-9]|2[0-4]")
+_MINUTES = re.compile(r"[0-5][0-9]")
 _MATRIX = re.compile(r"\\begin\{(?:[pbB]?matrix|smallmatrix|array)\*?\}.*")
 
 
@@ -42,7 +45,10 @@ def special_number(tokens: Sequence[Token]) -> Form | None:
         ratio = tuple(Expression(parse_expression(part)) for part in parts)
         if not all(part.plain for part in ratio):
             raise Unreadable("a ratio of other things than numbers")
-        return Ratio(ratio)
+        texts = ["".join(token.text for token in part) for part in parts]
+        time = len(texts) == 2 and (_HOUR.fullmatch(texts[0]) or texts[1][0] == "0")
+        written = texts[0].lstrip("0") + ":" + texts[1]
+        return Ratio(ratio, written if time and _MINUTES.fullmatch(texts[1]) else "")
     return None
 
 
@@ -60,9 +66,14 @@ def quantity(tokens: Sequence[Token]) -> Form | None:
     """A number with a unit, per cent among them; None without."""
     if tokens[0].text == "百分之":
         return Quantity(Expression(parse_expression(tokens[1:])), PERCENT)
+    of_functions = [token for token in tokens if token.text.removeprefix("\\") in FUNCTIONS]
+    if of_functions and any(token.text in _DEGREE_SIGNS for token in tokens):
+        return None  # the parser reads the degrees of `\\sin 20^\\circ`
     value, unit = split_unit(tokens)
     if unit is None:
         return None
+    if unit == DEGREE and of_functions:
+        raise Unreadable("degrees of a function, or of what it is of")
     amount = Expression(parse_expression(value))
     if unit == DEGREE:
         half_turn: Tree = ("div", ("const", "pi"), ("num", Fraction(180)))
