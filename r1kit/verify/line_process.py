@@ -38,7 +38,7 @@ class LineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=clean_environment(),
             text=True,
             encoding="utf-8",
             start_new_session=True,
@@ -98,7 +98,7 @@ def _end(process: subprocess.Popen[str], reader: threading.Thread) -> None:
             stream.close()
 
 
-def _environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Little of the caller's, no secret; a fixed hash seed repeats what is drawn on every machine."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     return kept | {

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from r1kit.verify.line_process import clean_environment
 from r1kit.verify.maths.declared import Tolerance
 from r1kit.verify.maths.symbolic_worker import MEMORY_STATUS
 from r1kit.verify.maths.trees import Tree
@@ -276,15 +277,8 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Little of the caller's, no secret."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
-    return kept | {
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "PYTHONHASHSEED": "0",  # the order of SymPy's steps, and so what it can prove, follows it
-        "PYTHONWARNINGS": "ignore",
-        "OMP_NUM_THREADS": "1",
-        "SYMPY_GROUND_TYPES": "python",
-    }
+    """The hash seed in it is fixed: the order of SymPy's steps, and so what it can prove, follows it."""
+    return clean_environment() | {"SYMPY_GROUND_TYPES": "python"}
 
 
 def _after_fork() -> None:
