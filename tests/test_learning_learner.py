@@ -271,6 +271,22 @@ def test_several_minibatches_make_several_updates_against_the_same_old_policy():
     assert stats["clip/high"] + stats["clip/low"] > 0
 
 
+def test_each_pass_over_the_rollouts_is_cut_into_other_minibatches(monkeypatch):
+    learner, seen = learner_of(tiny_model(torch.float32)), []
+
+    def update(batch, loss, *, idle=()):
+        seen.append(sorted(map(tuple, batch.tokens_BT.tolist())))
+        return {"skipped": 0.0}
+
+    monkeypatch.setattr(learner, "update", update)
+    settings = _rl(2).model_copy(update={"batch": BatchSettings(minibatches=2, rollout_epochs=3)})
+    update_policy(learner, ragged_batch(), settings, None, seed=5)
+    assert (len(seen), settings.batch.updates, learner.updates) == (6, 6, 0)
+    passes = [seen[k] + seen[k + 1] for k in (0, 2, 4)]
+    assert all(len(rows) == len(ragged_batch()) == len(set(rows)) for rows in passes)
+    assert len({tuple(sorted(part)) for part in seen}) > 2
+
+
 def test_rows_without_advantage_are_measured_and_change_no_gradient():
     batch, loss = ragged_batch(), objective("sequence_mean")
     assert idle_rows(batch) == [2]

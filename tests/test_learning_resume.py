@@ -25,6 +25,7 @@ from r1kit.learning.questions import Source
 from r1kit.learning.rl_loop import train_rl
 from r1kit.learning.settings import (
     BatchSettings,
+    LimitSettings,
     ObjectiveSettings,
     OptimizerSettings,
     RLSettings,
@@ -187,6 +188,20 @@ def assert_same_run(folder, weights, summary, whole_run):
         assert (folder / name).read_bytes() == (expected_folder / name).read_bytes(), name
     steps = [line.split(b",")[0] for line in (folder / "timings.jsonl").read_bytes().splitlines()]
     assert steps == [b'{"step": %d' % step for step in range(1, STEPS + 1)]
+
+
+def test_a_run_ends_well_once_it_has_sampled_its_tokens(tmp_path, whole_run):
+    folder, _, _ = whole_run
+    steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    limit = int(steps[0]["sampled_tokens"]) + 1  # reached in the second step
+    settings = RL.model_copy(update={"limits": LimitSettings(sampled_tokens=limit)})
+    weights, summary = run_rl(tmp_path, settings=settings)
+    assert summary["steps"] == 2.0
+    assert summary["sampled_tokens"] == steps[0]["sampled_tokens"] + steps[1]["sampled_tokens"]
+    again, same = run_rl(tmp_path, settings=settings)  # it has ended: nothing more is done
+    assert same == summary
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def test_the_summary_counts_the_tokens_of_all_steps_and_what_they_cost(whole_run):
@@ -364,7 +379,7 @@ def test_a_run_with_schedules_follows_them_and_is_the_same_after_a_stop(tmp_path
         # one round more for the questions whose group was dead
         assert drawn % group_size == 0
         assert questions <= drawn // group_size <= 2 * questions
-    assert sum(row["trained_sequences"] > 0 for row in metrics) > STEPS // 2
+    assert sum(row["trained_sequences"] > 0 for row in metrics) >= STEPS // 2
     with pytest.raises(Interrupted):
         run_rl(tmp_path / "stopped", StopAtLook(3), settings=SCHEDULED)
     resumed = run_rl(tmp_path / "stopped", settings=SCHEDULED)

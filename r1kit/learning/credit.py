@@ -29,14 +29,14 @@ class Credit:
     advantages_PG: Tensor  # float64
     unscored: Mapping[str, int]  # `{"short/hung": 3}`: how many samples stayed unscored, and in which ways
 
-    def require_scored(self, max_unscored_share: float) -> None:
-        """Raise UserError when a larger share of the rollouts is unscored."""
+    def require_scored(self, limit: float) -> None:
+        """Raise UserError when a larger share of the rollouts than `limit` is unscored."""
         share = float(self.rewards_PG.isnan().double().mean())
-        if share > max_unscored_share:
+        if share > limit:
             ways = ", ".join(f"{way} {count}" for way, count in sorted(self.unscored.items()))
             raise UserError(
-                f"{share:.0%} of a step's rollouts could not be scored, more than max_unscored_share ="
-                f" {max_unscored_share:.0%}: a verifier or a reward term fails ({ways}),"
+                f"{share:.0%} of a step's rollouts could not be scored, more than limits.unscored_share ="
+                f" {limit:.0%}: a verifier or a reward term fails ({ways}),"
                 " see the warnings above"
             )
 

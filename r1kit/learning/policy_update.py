@@ -21,28 +21,37 @@ def update_policy(
 ) -> dict[str, float]:
     """Update on the whole batch at once, or on random minibatches of it in turn; returns statistics.
 
-    With several updates the old log-probabilities are computed first, by the learner itself rather than the
-    sampler, so that the ratio starts at exactly 1. With one update they are not needed, but for the KL in the
-    reward. Then come the KL, in the reward or in the loss, and whitening. Without a batch there is no update,
-    and the learning rate's schedule moves on. "trained_sequences" are those of the batch.
+    `batch.rollout_epochs` times, each time in other minibatches. With several updates the old
+    log-probabilities are computed first, by the learner itself rather than the sampler, so that the ratio
+    starts at exactly 1. With one update they are not needed, but for the KL in the reward. Then come the KL,
+    in the reward or in the loss, and whitening. Without a batch there is no update, and the learning rate's
+    schedule moves on. "trained_sequences" are those of the batch.
     """
-    objective, minibatches = settings.objective, settings.batch.minibatches
+    objective, cut = settings.objective, settings.batch
     if batch is None:
-        learner.pass_over(minibatches)
+        learner.pass_over(cut.updates)
         return {"trained_sequences": 0.0}
     batch, stats = _prepared(learner, batch, settings, reference)
     stats["trained_sequences"] = float(len(batch))
     loss = policy_loss(objective)
-    if minibatches == 1:
-        return learner.update(batch, loss, idle=_idle_rows(batch, objective)) | stats
+    updates = [
+        learner.update(part, loss, idle=_idle_rows(part, objective))
+        for epoch in range(cut.rollout_epochs)
+        for part in _minibatches(batch, cut.minibatches, seeds.derive(seed, "epoch", epoch))
+    ]
+    learner.pass_over(cut.updates - len(updates))
+    return _combined(updates) | stats
+
+
+def _minibatches(batch: Batch, wanted: int, seed: int) -> list[Batch]:
+    """The batch in random parts of nearly equal numbers of rows, no more of them than rows."""
+    if wanted == 1:
+        return [batch]
     rows = list(range(len(batch)))
     seeds.generator(seed, "minibatches").shuffle(rows)
-    count = min(minibatches, len(rows))
+    count = min(wanted, len(rows))
     shares = [rows[len(rows) * k // count : len(rows) * (k + 1) // count] for k in range(count)]
-    parts = [batch.part(share).on_its_own() for share in shares]
-    updates = [learner.update(part, loss, idle=_idle_rows(part, objective)) for part in parts]
-    learner.pass_over(minibatches - count)
-    return _combined(updates) | stats
+    return [batch.part(share).on_its_own() for share in shares]
 
 
 def _prepared(
@@ -52,13 +61,13 @@ def _prepared(
     objective, given_BT = settings.objective, batch.old_logprobs_BT
     stats: dict[str, float] = {}
     in_reward = reference is not None and objective.kl_in == "reward"
-    if given_BT is None and (settings.batch.minibatches > 1 or in_reward):
+    if given_BT is None and (settings.batch.updates > 1 or in_reward):
         batch = replace(batch, old_logprobs_BT=learner.logprobs(batch))
     if reference is not None:
         batch = replace(batch, ref_logprobs_BT=learner.logprobs(batch, reference))
     if in_reward:
         batch, stats = _with_kl_in_reward(batch, objective)
-    if given_BT is None and settings.batch.minibatches == 1:
+    if given_BT is None and settings.batch.updates == 1:
         batch = replace(batch, old_logprobs_BT=None)  # the ratio is 1, whatever another pass would round to
     if objective.whiten:
         assert batch.advantages_BT is not None

@@ -2,7 +2,7 @@
 response with its reward relative to the group.
 
 The loop is one function, top to bottom. Left out of textbook PPO: the critic (the group's mean is the
-baseline), discounting (one reward at the end), several epochs over a batch (each step draws fresh rollouts).
+baseline), discounting (one reward at the end).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def train_rl(
     reward models) and, of the first and the last step, "first/accuracy" and so on: `_SUMMARISED`.
 
     Raises:
-        Interrupted: after saving, when `stop` asks for it.
+        Interrupted: after saving, when `stop` asks for it before the end.
         CheckpointError: when `workdir` is of another run, or nothing in it is whole.
         UserError: when too many rollouts could not be scored or too many updates in a row were not finite.
     """
@@ -85,40 +85,52 @@ def train_rl(
     ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
 
     with progress.bar(name, settings.steps, start) as bar:
-        for done in range(start + 1, settings.steps + 1):
+        for done in _steps_left(start, summary, settings):
             clock, step_seed = StepClock(timed), seeds.derive(seed, "step", done)
             now = settings.at(done)
             learner.settle(now.optimizer.learning_rate, now.sampling.temperature)
             groups = draw_step(ask, questions, done, now, step_seed)
             credit = assign_credit(groups, settings.objective.advantage)
-            credit.require_scored(settings.max_unscored_share)
+            credit.require_scored(settings.limits.unscored_share)
             batch = rollout_batch(groups, credit, now)
             clock.collected()
 
             batch, opinion = _with_opinion(learner, batch, teacher, done)
             stats = update_policy(learner, batch, now, reference, step_seed) | opinion
-            learner.require_progress(settings.max_skipped_updates)
+            learner.require_progress(settings.limits.skipped_updates)
             timed.update(policy)
-            if reference is not None and _due(done, settings.objective.reference_refresh):
-                refresh(reference, policy)
+            _refresh(reference, policy, done, settings)
             timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
             log.timings(done, timings)
             metrics = rollout_metrics(groups, credit, tokenizer) | stats | counts
             for warning in alarm.look(metrics):
                 progress.say(f"{name}, step {done}: {warning}")
             log.metrics(done, metrics)
-            log.rollouts(
-                done, rollout_rows(groups, credit, tokenizer, settings.log_rollouts_share, step_seed)
-            )
+            shown = settings.log_rollouts_share
+            log.rollouts(done, rollout_rows(groups, credit, tokenizer, shown, step_seed))
             summary = _summary(summary, metrics, done, learner)
+            ended = done == settings.steps or _spent(summary, settings)
             stopping = stop.requested  # read once: a signal after this line is for the next step
-            if done == settings.steps or _due(done, settings.save_every) or stopping:
+            if ended or _due(done, settings.save_every) or stopping:
                 extra = {"summary": summary, "alarm": alarm.history}
                 checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
-            if stopping and done < settings.steps:
+            if ended:
+                break
+            if stopping:
                 raise Interrupted(f"{name}: stopped after step {done} of {settings.steps}, {_SAVED}")
     return summary
+
+
+def _steps_left(start: int, summary: Mapping[str, float], settings: RLSettings) -> range:
+    """Steps to come, counted from 1; none when an ended run is taken up again."""
+    return range(start + 1, start + 1 if _spent(summary, settings) else settings.steps + 1)
+
+
+def _spent(summary: Mapping[str, float], settings: RLSettings) -> bool:
+    """Whether the run has sampled all the tokens that it may."""
+    limit = settings.limits.sampled_tokens
+    return limit is not None and summary.get("sampled_tokens", 0.0) >= limit
 
 
 def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSettings) -> Learner:
@@ -128,7 +140,7 @@ def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSetti
         policy,
         settings.optimizer,
         settings.batch,
-        total_updates=settings.steps * settings.batch.minibatches,
+        total_updates=settings.updates,
         temperature=settings.sampling.temperature,
     )
 
@@ -144,6 +156,11 @@ def _with_opinion(
     if teacher is None or batch is None:
         return batch, {}
     return with_teacher_credit(learner, batch, teacher.model, value_at(teacher.weight, step))
+
+
+def _refresh(reference: nn.Module | None, policy: nn.Module, done: int, settings: RLSettings) -> None:
+    if reference is not None and _due(done, settings.objective.reference_refresh):
+        refresh(reference, policy)
 
 
 def _due(done: int, every: int) -> bool:

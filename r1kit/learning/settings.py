@@ -91,7 +91,9 @@ class BatchSettings(Settings):
     """Upper bound of sequences x longest sequence of one forward pass; the first setting to lower when memory
     runs out. One longer sequence still goes through alone."""
     minibatches: int = Field(default=1, ge=1)
-    """Optimizer updates per batch of rollouts; 1 is strictly on-policy (R1: 16)."""
+    """Optimizer updates per pass over a batch of rollouts; 1 is strictly on-policy (R1: 16)."""
+    rollout_epochs: int = Field(default=1, ge=1)
+    """Passes over each batch of rollouts, in other minibatches each time (PPO: several; R1: 1)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -109,6 +111,11 @@ class BatchSettings(Settings):
     rows (which are sorted by length and waste 6%), on 12 to 1024 at 0.97. Models that would mix the sequences
     are refused."""
 
+    @property
+    def updates(self) -> int:
+        """Optimizer updates per batch of rollouts."""
+        return self.minibatches * self.rollout_epochs
+
     @model_validator(mode="after")
     def _packed_rows_are_not_compiled(self) -> Self:
         if self.packing and self.compile:
@@ -117,6 +124,17 @@ class BatchSettings(Settings):
                 " compiled anew; set one of them to false"
             )
         return self
+
+
+class LimitSettings(Settings):
+    """What ends a reinforcement-learning run before its last step, or fails it."""
+
+    sampled_tokens: int | None = Field(default=None, ge=1)
+    """The run ends well after the step in which so many tokens have been sampled; None = with its steps."""
+    unscored_share: float = Field(default=0.2, ge=0, le=1)
+    """It fails when more than this share of a step's rollouts could not be scored."""
+    skipped_updates: int = Field(default=10, ge=0)
+    """It fails when more than this many updates in a row were not finite."""
 
 
 class RLSettings(Settings):
@@ -148,13 +166,16 @@ class RLSettings(Settings):
     """Groups whose rewards are all equal are left out and as many other questions asked in their place, by
     the step's shares, at most so many times (DAPO's dynamic sampling). What does not come from the reward, KL
     and entropy bonus, is then not learned on them either. 0 trains on the groups as they come."""
-    max_unscored_share: float = Field(default=0.2, ge=0, le=1)
-    """The run stops when more than this share of a step's rollouts could not be scored."""
-    max_skipped_updates: int = Field(default=10, ge=0)
-    """The run stops when more than this many updates in a row were not finite."""
+    limits: LimitSettings = LimitSettings()
+    """What ends the run, or fails it."""
     schedules: dict[str, Schedule] = Field(default={})
     """Settings that change over the steps, by path. A recipe writes them where the number stands, as
     `{shape, points}`; `learning/scheduled.py` lists which may."""
+
+    @property
+    def updates(self) -> int:
+        """Optimizer updates of the whole run."""
+        return self.steps * self.batch.updates
 
     def at(self, step: int) -> Self:
         """The settings of one step, counted from 1, with a plain number for every schedule."""

@@ -67,7 +67,7 @@ def _scored(rewards_PG: Tensor) -> Tensor:
 
 
 def dead_groups(rewards_PG: Tensor) -> Tensor:
-    """True for groups with all scored rewards equal, or fewer than two: no group baseline tells them apart."""
+    """True for groups with fewer than two different scored rewards: no group baseline tells them apart."""
     highest_P = rewards_PG.nan_to_num(nan=-torch.inf).amax(1)
     lowest_P = rewards_PG.nan_to_num(nan=torch.inf).amin(1)
     return highest_P <= lowest_P
