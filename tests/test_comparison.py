@@ -122,7 +122,8 @@ def test_a_comparison_runs_what_is_missing_and_reports_all(tmp_path, capsys):
     assert main(command) == 0
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())["variants"]
     assert list(found) == ["group_size-4", "plain"]
-    rows = [json.loads(line) for line in (tmp_path / "out/plain/seed-1/stages/r1_zero/metrics.jsonl").open()]
+    log = tmp_path / "out/plain/seed-1/stages/r1_zero/metrics.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
     assert found["plain"]["sampled_tokens"]["mean"] == rows[0]["sampled_tokens"]
     assert found["plain"]["accuracy"] == {
         "mean": rows[0]["accuracy"],
@@ -131,9 +132,9 @@ def test_a_comparison_runs_what_is_missing_and_reports_all(tmp_path, capsys):
     }
     assert (tmp_path / "out" / "comparison.png").read_bytes().startswith(b"\x89PNG")
     assert "group_size-4" in capsys.readouterr().out
-    before = (tmp_path / "out/plain/seed-1/stages/r1_zero/metrics.jsonl").stat().st_mtime_ns
+    before = log.stat().st_mtime_ns
     assert main(command) == 0  # all is there: nothing is trained again
-    assert (tmp_path / "out/plain/seed-1/stages/r1_zero/metrics.jsonl").stat().st_mtime_ns == before
+    assert log.stat().st_mtime_ns == before
 
 
 def test_runs_that_fail_are_named_with_their_reason_and_the_others_are_made(tmp_path):
