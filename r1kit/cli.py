@@ -180,6 +180,11 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", required=True, help="tokens=N (sampled by each run) or steps=N")
     parser.add_argument("--seeds", type=_at_least_one, default=3, help="runs of each (default: %(default)s)")
     parser.add_argument("--set", nargs="+", default=[], metavar="key=value", help="settings of every variant")
+    parser.add_argument(
+        "--scale-learning-rate",
+        action="store_true",
+        help="divide the learning rate by the square root of a variant's updates per step",
+    )
     parser.add_argument("--out", type=Path, help="folder (default: runs/compare-RECIPE)")
     parser.add_argument(
         "--parallel",

@@ -77,6 +77,24 @@ def test_what_is_set_for_all_or_by_a_variant_goes_before_what_the_budget_chooses
     assert (settings.optimizer.schedule, settings.steps, settings.group_size) == ("cosine", 9, 4)
 
 
+def test_more_updates_of_a_step_take_smaller_ones_by_the_square_root(tmp_path):
+    rate = "stages.r1_zero.optimizer.learning_rate"
+    variants = [
+        Variant("grpo", ("stages.r1_zero.algorithm=grpo",)),  # one update
+        Variant("gspo", ("stages.r1_zero.algorithm=gspo",)),  # four
+        Variant("dapo", ("stages.r1_zero.algorithm=dapo",)),  # sixteen
+        Variant("own", ("stages.r1_zero.algorithm=dapo", f"{rate}=3e-3")),
+    ]
+    spec = stage_to_compare("tiny", None)
+    members = prepare(
+        "tiny", spec, variants, TOKENS, [1], tmp_path, [f"{rate}=2e-4"], scale_learning_rate=True
+    )
+    assert [stage_in(m).optimizer.learning_rate for m in members] == [2e-4, 1e-4, 5e-5, 3e-3]
+    falling = f"{rate}={{shape: linear, points: {{1: 1e-4, 9: 1e-5}}}}"
+    with pytest.raises(RecipeError, match="is a schedule; it cannot be scaled"):
+        prepare("tiny", spec, variants, TOKENS, [1], tmp_path, [falling], scale_learning_rate=True)
+
+
 def test_no_variant_has_another_budget(tmp_path):
     with pytest.raises(RecipeError, match="the budget of a comparison is one for all, 3000"):
         prepared(tmp_path, Variant("more", ("stages.r1_zero.limits.sampled_tokens=9000",)))

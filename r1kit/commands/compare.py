@@ -42,7 +42,16 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.parallel > 1 and not any(text.startswith("threads=") for text in overrides):
         overrides.append(f"threads={max(1, (os.cpu_count() or 1) // arguments.parallel)}")
     seeds = range(1, arguments.seeds + 1)
-    members = prepare(arguments.recipe, spec, variants, budget, seeds, out, overrides)
+    members = prepare(
+        arguments.recipe,
+        spec,
+        variants,
+        budget,
+        seeds,
+        out,
+        overrides,
+        scale_learning_rate=arguments.scale_learning_rate,
+    )
     console.print(
         f"{len(members)} runs in {out}: {len(variants)} of {spec.name} for each seed, {budget.amount:,}"
         f" {budget.unit} a run",

@@ -79,11 +79,17 @@ def prepare(
     seeds: Sequence[int],
     out: Path,
     overrides: Sequence[str] = (),
+    *,
+    scale_learning_rate: bool = False,
 ) -> list[Member]:
     """Check every variant, then write the recipe file of every run, all variants of a seed after one another.
 
     A budget of tokens sets `limits.sampled_tokens` and, because the number of steps is not known before, a
     constant learning rate after the warm-up, unless the variant or `overrides` give `optimizer.schedule`.
+
+    With `scale_learning_rate` a variant that makes k updates of a step's rollouts gets 1 / sqrt(k) of the
+    learning rate, unless it has one of its own: an update sees 1/k of the rollouts. Source: the square root
+    rule for Adam, Malladi et al. 2022, arXiv 2205.10287.
 
     Raises RecipeError, before anything is written.
     """
@@ -93,8 +99,11 @@ def prepare(
             own = [*overrides, *variant.overrides]
             layered = load_layers(recipe, [*_budget(spec, budget, own), *own, f"seed={seed}"])
             _narrow(layered, spec.name, f"{layered.data['name']}-{variant.name}")
-            checked = check_recipe(layered)
-            _within(checked.stage(spec.name), budget)
+            settings = _settings(check_recipe(layered).stage(spec.name))
+            _within(spec.name, settings, budget)
+            rate = f"stages.{spec.name}.optimizer.learning_rate"
+            if scale_learning_rate and not any(text.startswith(f"{rate}=") for text in variant.overrides):
+                _scale(layered, spec.name, settings)
             folder = out / variant.name / f"seed-{seed}"
             member = Member(variant.name, seed, folder, folder.with_suffix(".yaml"))
             made.append((member, layered.data))
@@ -113,8 +122,7 @@ def _budget(spec: StageSpec, budget: Budget, own: Sequence[str]) -> list[str]:
     if not any(text.startswith(f"{at}.optimizer.schedule=") for text in own):
         found.append(f"{at}.optimizer.schedule=constant")
     if not any(text.startswith(f"{at}.steps=") for text in own):
-        assert isinstance(spec.settings, RLStageSettings)
-        found.append(f"{at}.steps={_most_steps(spec.settings, budget.amount)}")
+        found.append(f"{at}.steps={_most_steps(_settings(spec), budget.amount)}")
     return found
 
 
@@ -133,11 +141,24 @@ def _narrow(layered: Layered, stage: str, name: str) -> None:
         layered.data["evaluation"] = {**layered.data["evaluation"], "stages": [stage]}
 
 
-def _within(spec: StageSpec, budget: Budget) -> None:
-    settings = spec.settings
-    assert isinstance(settings, RLStageSettings)
+def _settings(spec: StageSpec) -> RLStageSettings:
+    assert isinstance(spec.settings, RLStageSettings)
+    return spec.settings
+
+
+def _scale(layered: Layered, stage: str, settings: RLStageSettings) -> None:
+    if "optimizer.learning_rate" in settings.schedules:
+        raise RecipeError(f"stages.{stage}.optimizer.learning_rate is a schedule; it cannot be scaled")
+    rate = settings.optimizer.learning_rate / math.sqrt(settings.batch.updates)
+    layered.data["stages"][stage]["optimizer"] = {
+        **layered.data["stages"][stage].get("optimizer", {}),
+        "learning_rate": float(f"{rate:.3g}"),
+    }
+
+
+def _within(stage: str, settings: RLStageSettings, budget: Budget) -> None:
     if budget.unit == "tokens" and settings.limits.sampled_tokens != budget.amount:
         raise RecipeError(
-            f"stages.{spec.name}.limits.sampled_tokens={settings.limits.sampled_tokens}: the budget of a"
+            f"stages.{stage}.limits.sampled_tokens={settings.limits.sampled_tokens}: the budget of a"
             f" comparison is one for all, {budget.amount}"
         )
