@@ -185,6 +185,9 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="divide the learning rate by the square root of a variant's updates per step",
     )
+    parser.add_argument(
+        "--report-only", action="store_true", help="run nothing; the report of what has been run before"
+    )
     parser.add_argument("--out", type=Path, help="folder (default: runs/compare-RECIPE)")
     parser.add_argument(
         "--parallel",

@@ -151,6 +151,9 @@ def test_a_comparison_runs_what_is_missing_and_reports_all(tmp_path, capsys):
     assert (tmp_path / "out" / "comparison.png").read_bytes().startswith(b"\x89PNG")
     assert "group_size-4" in capsys.readouterr().out
     before = log.stat().st_mtime_ns
+    (tmp_path / "out" / "comparison.json").unlink()
+    assert main([*command, "--report-only"]) == 0
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text())["variants"] == found
     assert main(command) == 0  # all is there: nothing is trained again
     assert log.stat().st_mtime_ns == before
 

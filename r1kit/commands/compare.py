@@ -60,7 +60,8 @@ def compare(arguments: argparse.Namespace) -> int:
     )
     try:
         with StopFlag() as stop:
-            run_members(members, arguments.parallel, lambda line: _say(console, line), stop)
+            if not arguments.report_only:
+                run_members(members, arguments.parallel, lambda line: _say(console, line), stop)
     except Interrupted as stopped:
         again = shlex.join(["r1kit", *sys.argv[1:]])
         raise Interrupted(f"{stopped}; go on with: {again}") from None

@@ -1,9 +1,9 @@
 """Adaptive difficulty: questions from levels between easy and hard, where the policy solves some and not all.
 
-A group whose answers are all right or all wrong teaches nothing to a group baseline; the variance of right and
-wrong, which it learns from, is largest at a pass rate of one half. The difficulty is a number from 0, the first
-level, to their count less 1: at 1.25 a quarter of the questions are from level 2 and the rest from level 1. It
-moves after each step whose pass rate is out of a band.
+A group whose answers are all right or all wrong teaches nothing to a group baseline; the variance of right
+and wrong, which it learns from, is largest at a pass rate of one half. The difficulty is a number from 0, the
+first level, to their count less 1: at 1.25 a quarter of the questions are from level 2, the rest from level
+1. It moves after each step whose pass rate is out of a band.
 """
 
 from __future__ import annotations
