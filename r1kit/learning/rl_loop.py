@@ -1,8 +1,8 @@
 """Reinforcement learning: each step samples a group of responses per problem and credits every token of a
-response with its reward relative to the group.
+response with its reward relative to the group, or to what a critic expects at that token (PPO).
 
-The loop is one function, top to bottom. Left out of textbook PPO: the critic (the group's mean is the
-baseline), discounting (one reward at the end).
+The loop is one function, top to bottom. Left out of textbook PPO: the critic's value where a response is cut
+off (`objectives/gae.py` says why).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from r1kit.learning.batch import Batch
 from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
+from r1kit.learning.critic import Critic, make_critic
 from r1kit.learning.distillation import Teacher, with_teacher_credit
 from r1kit.learning.learner import Learner
 from r1kit.learning.order import fingerprint
@@ -72,10 +73,12 @@ def train_rl(
         UserError: when too many rollouts could not be scored or too many updates in a row were not finite.
     """
     learner = _learner(policy, sources, settings)
+    critic = make_critic(learner, settings)
     questions = _questions(sources, settings, seed)
     reference = frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None
-    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, _identity(sources, rubric, settings, seed))
-    start, saved = checkpoints.begin(learner, log, progress, reference)
+    run = _identity(sources, rubric, settings, seed)
+    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, run, reference=reference, critic=critic)
+    start, saved = checkpoints.begin(learner, log, progress)
     summary: dict[str, float] = dict(saved.get("summary", {}))
     alarm = HackingAlarm(_watched(rubric, len(sources) > 1), saved.get("alarm", ()))
     timed = TimedSampler(sampler)
@@ -96,8 +99,8 @@ def train_rl(
             clock.collected()
 
             batch, opinion = _with_opinion(learner, batch, teacher, done)
-            stats = update_policy(learner, batch, now, reference, step_seed) | opinion
-            learner.require_progress(settings.limits.skipped_updates)
+            stats = update_policy(learner, batch, now, reference, step_seed, critic) | opinion
+            _require_progress(learner, critic, settings.limits.skipped_updates)
             timed.update(policy)
             _refresh(reference, policy, done, settings)
             timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
@@ -108,12 +111,12 @@ def train_rl(
             log.metrics(done, metrics)
             shown = settings.log_rollouts_share
             log.rollouts(done, rollout_rows(groups, credit, tokenizer, shown, step_seed))
-            summary = _summary(summary, metrics, done, learner)
+            summary = _summary(summary, metrics, done, learner, critic)
             ended = done == settings.steps or _spent(summary, settings)
             stopping = stop.requested  # read once: a signal after this line is for the next step
             if ended or _due(done, settings.save_every) or stopping:
                 extra = {"summary": summary, "alarm": alarm.history}
-                checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=extra)
+                checkpoints.save(done, learner, log_offsets=log.offsets(), extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
             if ended:
                 break
@@ -158,6 +161,12 @@ def _with_opinion(
     return with_teacher_credit(learner, batch, teacher.model, value_at(teacher.weight, step))
 
 
+def _require_progress(learner: Learner, critic: Critic | None, limit: int) -> None:
+    learner.require_progress(limit)
+    if critic is not None:
+        critic.require_progress(limit)
+
+
 def _refresh(reference: nn.Module | None, policy: nn.Module, done: int, settings: RLSettings) -> None:
     if reference is not None and _due(done, settings.objective.reference_refresh):
         refresh(reference, policy)
@@ -185,13 +194,18 @@ _COUNTED = ("tokens", "sampled_tokens")
 
 
 def _summary(
-    summary: Mapping[str, float], metrics: Mapping[str, float], steps: int, learner: Learner
+    summary: Mapping[str, float],
+    metrics: Mapping[str, float],
+    steps: int,
+    learner: Learner,
+    critic: Critic | None,
 ) -> dict[str, float]:
     found = {name: metrics[name] for name in _SUMMARISED if math.isfinite(metrics[name])}
     first = {f"first/{name}": value for name, value in found.items()}
     last = {f"last/{name}": value for name, value in found.items()}
     counts = {name: summary.get(name, 0.0) + metrics[name] for name in _COUNTED}
     cost = learner.operations + operations(learner.model, forward=int(counts["sampled_tokens"]))
+    cost += 0 if critic is None else critic.operations
     done = {"steps": float(steps), "skipped": float(learner.skipped), "teraflop": cost / 1e12}
     return {**first, **summary, **last, **counts, **done}
 

@@ -74,5 +74,6 @@ def dead_groups(rewards_PG: Tensor) -> Tensor:
 
 
 ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
-    {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo, "opo": opo, "raw": raw}
+    {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo, "opo": opo, "raw": raw, "gae": raw}
 )
+"""`gae` starts from the reward itself; a critic's values come off it token by token (`objectives.gae`)."""

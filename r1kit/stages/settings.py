@@ -104,6 +104,15 @@ class RLStageSettings(RLSettings):
         return self
 
     @model_validator(mode="after")
+    def _credit_comes_from_one_source(self) -> Self:
+        if self.critic is not None and TEACHER in self.rewards:
+            raise ValueError(
+                "critic: the teacher's reward is an advantage of each token already, which a critic does not"
+                " judge; use the advantage 'raw' without a critic"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _every_step_has_a_task(self) -> Self:
         if isinstance(self.tasks, dict):
             shares = [
