@@ -25,6 +25,7 @@ from r1kit.learning.questions import Source
 from r1kit.learning.rl_loop import train_rl
 from r1kit.learning.settings import (
     BatchSettings,
+    CriticSettings,
     LimitSettings,
     ObjectiveSettings,
     OptimizerSettings,
@@ -105,15 +106,30 @@ RL = RLSettings(
     log_rollouts_share=0.5,
 )  # fmt: skip
 
+CRITICS = {
+    kind: RL.model_copy(
+        update={
+            "objective": ObjectiveSettings(
+                advantage="gae", whiten=True, kl_beta=0.01, kl_in="reward", kl_kind="k1"
+            ),
+            "critic": CriticSettings(
+                kind=kind, pretrain_steps=3,
+                optimizer=OptimizerSettings(learning_rate=0.02, schedule="linear", warmup_steps=2),
+            ),
+        }
+    )
+    for kind in ("separate", "head")
+}  # fmt: skip
 
-def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3, progress=None):
+
+def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3, progress=None, rubric=None):
     """Train to the end; the final weights, the summary."""
     tokenizer = make_tokenizer()
     model = make_model(tokenizer)
     with log_class(folder) as log:
         summary = train_rl(
             model, tokenizer, {"echo": EchoTask()}, {"echo": Source(PROBLEMS)},
-            LocalSampler(model, tokenizer), SevensRubric(),
+            LocalSampler(model, tokenizer), rubric or SevensRubric(),
             settings, seed=seed, workdir=folder / "checkpoints", log=log,
             progress=progress or Progress(quiet=True), stop=stop or StopFlag(),
         )  # fmt: skip
@@ -142,9 +158,9 @@ def die_while_saving(step):
     checkpoint.write_json = dying
 
 
-def killed_run(folder, moment, step):
-    """Start or go on in a process of its own, which must die by SIGKILL."""
-    arguments = [sys.executable, __file__, str(folder), moment, str(step)]
+def killed_run(folder, moment, step, settings=""):
+    """Start or go on in a process of its own, which must die by SIGKILL; `settings`: a key of `CRITICS`."""
+    arguments = [sys.executable, __file__, str(folder), moment, str(step), settings]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False, env=env)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -335,16 +351,6 @@ def test_measuring_a_loss_keeps_the_number_format_and_the_rotary_frequencies():
         assert torch.equal(tensor, before[name]), name
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    if sys.argv[2] == "saving":
-        die_while_saving(int(sys.argv[3]))
-        run_rl(Path(sys.argv[1]))
-    else:
-        DyingLog.at = int(sys.argv[3])
-        run_rl(Path(sys.argv[1]), log_class=DyingLog)
-
-
 SCHEDULED = validate(
     RLSettings,
     {
@@ -384,3 +390,45 @@ def test_a_run_with_schedules_follows_them_and_is_the_same_after_a_stop(tmp_path
         run_rl(tmp_path / "stopped", StopAtLook(3), settings=SCHEDULED)
     resumed = run_rl(tmp_path / "stopped", settings=SCHEDULED)
     assert_same_run(tmp_path / "stopped", *resumed, expected)
+
+
+@pytest.mark.parametrize("kind", CRITICS)
+def test_a_critic_killed_with_its_run_goes_on_bit_identically(tmp_path, kind):
+    whole = tmp_path / "whole"
+    expected = (whole, *run_rl(whole, settings=CRITICS[kind]))
+    metrics = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert ["grad_norm" in row for row in metrics] == [False] * 3 + [True] * 3
+    assert all(row["critic/grad_norm"] > 0 for row in metrics)
+    assert metrics[0]["value/explained_variance"] == 0.0
+    killed_run(tmp_path / "killed", "saving", 4, kind)
+    kept = tmp_path / "killed/checkpoints/step-000002"
+    assert {"critic.safetensors", "critic_optimizer.safetensors"} < {path.name for path in kept.iterdir()}
+    assert_same_run(tmp_path / "killed", *run_rl(tmp_path / "killed", settings=CRITICS[kind]), expected)
+    last = [folder / "checkpoints/step-000006" for folder in (whole, tmp_path / "killed")]
+    for name in ("critic.safetensors", "critic_optimizer.safetensors"):
+        assert (last[0] / name).read_bytes() == (last[1] / name).read_bytes()
+
+
+def test_a_critics_work_counts_among_the_operations(tmp_path):
+    _, summary = run_rl(tmp_path, settings=CRITICS["separate"])
+    policy = sum(map(torch.numel, make_model(make_tokenizer()).parameters()))
+    tokens, steps = summary["tokens"], 3
+    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    pretrained = sum(row["tokens"] for row in metrics[:steps])
+    critic = policy + 17  # the head was the embedding, which stays; its own has a weight of 16 and a bias
+    expected = (
+        policy * (2 * summary["sampled_tokens"] + 4 * tokens + 6 * (tokens - pretrained))
+        + critic * (2 + 6) * tokens
+    )
+    assert summary["teraflop"] == pytest.approx(expected / 1e12, rel=1e-9)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    chosen = CRITICS.get(sys.argv[4], RL)
+    if sys.argv[2] == "saving":
+        die_while_saving(int(sys.argv[3]))
+        run_rl(Path(sys.argv[1]), settings=chosen)
+    else:
+        DyingLog.at = int(sys.argv[3])
+        run_rl(Path(sys.argv[1]), log_class=DyingLog, settings=chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from r1kit import seeds
@@ -15,7 +16,7 @@ from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import ObjectiveSettings, RLSettings
 from r1kit.objectives.gae import explained_variance, gae, terminal_rewards
 from r1kit.objectives.kl import KL_ESTIMATORS
-from r1kit.objectives.token_credit import kl_penalty, whitened
+from r1kit.objectives.token_credit import kl_penalty, returns_to_go, whitened
 
 
 def update_policy(
@@ -128,6 +129,8 @@ def _with_values(
     gamma, gae_lambda = settings.critic.gamma, settings.critic.gae_lambda
     mask_BT, values_BT = batch.loss_mask_BT, critic.values(batch)
     rewards_BT = terminal_rewards(batch.advantages_BT.double(), mask_BT)
+    # nothing but a response's one reward: credit of single tokens would be lost
+    assert torch.equal(returns_to_go(rewards_BT, mask_BT), batch.advantages_BT.double())
     if kl_BT is not None:
         rewards_BT = rewards_BT - settings.objective.kl_beta * kl_BT
     advantages_BT, returns_BT = gae(rewards_BT, values_BT.double(), mask_BT, gamma, gae_lambda)
