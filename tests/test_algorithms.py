@@ -13,7 +13,7 @@ from r1kit.learning.algorithms import ALGORITHMS, GOVERNED, expanded
 from r1kit.pipeline.config import load_recipe
 
 NAMES = [
-    "grpo", "r1", "dr_grpo", "dapo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "gspo", "cispo",
+    "grpo", "r1", "dr_grpo", "dapo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "ppo", "gspo", "cispo",
     "best_of_n",
 ]  # fmt: skip
 

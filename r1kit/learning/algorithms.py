@@ -153,6 +153,26 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
                 "batch": {"minibatches": 4},
             },
         ),
+        "ppo": Algorithm(
+            "The reward less the KL of the tokens to come, less what a critic expected, clipped.",
+            "PPO, arXiv 1707.06347, as in InstructGPT, arXiv 2203.02155, appendix C.4 (8 minibatches, beta"
+            " 0.02, no discount); lambda 1 as in Open-Reasoner-Zero, arXiv 2503.24290, section 2.2",
+            {
+                "objective": {
+                    "advantage": "gae",
+                    "whiten": True,
+                    "loss": "ppo",
+                    "aggregation": "token_mean",
+                    "clip_low": 0.2,
+                    "clip_high": 0.2,
+                    "kl_in": "reward",
+                    "kl_kind": "k1",
+                    "kl_beta": 0.02,
+                },
+                "critic": {},
+                "batch": {"minibatches": 8},
+            },
+        ),
         "gspo": Algorithm(
             "GRPO's advantage with one ratio for a response, clipped closely, no KL.",
             "GSPO, arXiv 2507.18071, section 5.1",

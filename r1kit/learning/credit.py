@@ -26,7 +26,7 @@ class Credit:
     """What each rollout of a step earned; NaN where it could not be scored."""
 
     rewards_PG: Tensor  # float64, total rewards
-    advantages_PG: Tensor  # float64
+    advantages_PG: Tensor  # float64; with a critic, which judges tokens, as yet the rewards
     unscored: Mapping[str, int]  # `{"short/hung": 3}`: how many samples stayed unscored, and in which ways
 
     def require_scored(self, limit: float) -> None:

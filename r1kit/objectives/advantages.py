@@ -99,12 +99,21 @@ def dead_groups(rewards_PG: Tensor) -> Tensor:
 
 
 ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
-    {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo, "opo": opo, "raw": raw, "best_of_n": best_of_n}
+    {
+        "grpo": grpo,
+        "dr_grpo": dr_grpo,
+        "rloo": rloo,
+        "opo": opo,
+        "raw": raw,
+        "best_of_n": best_of_n,
+        "gae": raw,
+    }
 )
-"""Of total rewards."""
+"""Of total rewards. `gae` starts from the reward itself; a critic's values come off it token by token
+(`objectives.gae`)."""
 
 TERM_ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType({"gdpo": gdpo})
 """Of each reward term by itself."""
 
-WITHOUT_BASELINE = frozenset({"raw", "best_of_n", "gdpo"})
+WITHOUT_BASELINE = frozenset({"raw", "best_of_n", "gdpo", "gae"})
 """Advantages that a group of equal total rewards may have."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from r1kit.errors import suggestion
 from r1kit.learning.algorithms import ALGORITHMS, expanded
+from r1kit.learning.difficulty import DifficultySettings
 from r1kit.learning.settings import RLSettings, SFTSettings
 from r1kit.rewards.learned import TEACHER
 from r1kit.rollouts.protocol import SamplingParams
@@ -93,6 +94,9 @@ class RLStageSettings(RLSettings):
     rewards: dict[str, float | RewardTerm] = Field(min_length=1)
     """Reward name -> weight, or -> {weight, params, file, seconds, tasks, tags, last_steps, normalise}."""
 
+    difficulty: DifficultySettings | None = None
+    """Let the pass rate choose among the tasks, as levels: `{levels: [easy, hard], band: [0.4, 0.7]}`."""
+
     @classmethod
     def prepared(cls, data: Any) -> Any:
         """The data over the settings of its algorithm, with schedules apart from the numbers."""
@@ -104,6 +108,18 @@ class RLStageSettings(RLSettings):
         if name is not None and name not in ALGORITHMS:
             raise ValueError(f"unknown algorithm {name!r}{suggestion(name, ALGORITHMS)}")
         return name
+
+    @model_validator(mode="after")
+    def _levels_are_the_tasks(self) -> Self:
+        if self.difficulty is None:
+            return self
+        if isinstance(self.tasks, dict):
+            raise ValueError("difficulty: chooses among the tasks itself; list them without shares")
+        if set(self.difficulty.levels) != set(self.tasks):
+            raise ValueError(
+                f"difficulty.levels: must be the stage's tasks, the easiest first: {', '.join(self.tasks)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _single_terms_are_normalised_once(self) -> Self:
@@ -132,6 +148,15 @@ class RLStageSettings(RLSettings):
                 raise ValueError(
                     f"refill_rounds: rewards.{name} is normalised over a step, but rounds are graded alone"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _credit_comes_from_one_source(self) -> Self:
+        if self.critic is not None and TEACHER in self.rewards:
+            raise ValueError(
+                "critic: the teacher's reward is an advantage of each token already, which a critic does not"
+                " judge; use the advantage 'raw' without a critic"
+            )
         return self
 
     @model_validator(mode="after")
