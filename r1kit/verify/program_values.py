@@ -126,9 +126,9 @@ def python_text(value: Any) -> str:
 
 
 def python_start(value: Any, characters: int) -> str:
-    """`python_text` cut off after so many characters, in time that does not depend on the rest."""
+    """`python_text` cut off after so many characters, without writing the items behind them."""
     found, room = list[str](), characters
-    for piece in _pieces(value, characters):
+    for piece in _pieces(value):
         found.append(piece)
         room -= len(piece)
         if room < 0:
@@ -136,11 +136,11 @@ def python_start(value: Any, characters: int) -> str:
     return "".join(found)
 
 
-def _pieces(value: Any, most: int | None = None) -> Iterator[str]:
-    """The parts of `python_text`; of a text, at least `most` characters."""
+def _pieces(value: Any) -> Iterator[str]:
+    """The parts of `python_text`, in order."""
     kind, items = _parts(value)
     if kind == "":
-        yield repr(items[: most + 1] if most is not None and isinstance(items, str) else items)
+        yield repr(items)
     elif kind == _OTHER:
         yield f"<{items if items.isidentifier() else 'object'}>"  # the name is the program's choice
     elif kind == "__set__" and not items:
@@ -151,9 +151,9 @@ def _pieces(value: Any, most: int | None = None) -> Iterator[str]:
         for number, item in enumerate(items):
             yield ", " if number else ""
             if kind == "__dict__":
-                yield from _pieces(item[0], most)
+                yield from _pieces(item[0])
                 yield ": "
-            yield from _pieces(item[1] if kind == "__dict__" else item, most)
+            yield from _pieces(item[1] if kind == "__dict__" else item)
         yield "," + closing if kind == "__tuple__" and len(items) == 1 else closing
 
 

@@ -99,8 +99,10 @@ class Zygote:
             results += run.results
             room = max(0, room - sum(len(str(result.value)) for result in run.results))
             cpu += run.cpu_seconds
-            if run.ending is Ending.FINISHED and cpu >= limits.seconds:
-                run = replace(run, ending=Ending.TOO_SLOW)
+            late = run.ending is Ending.NOT_STARTED and results and time.monotonic() >= deadline
+            # A program that slept until there was no time to start the next test would not be graded.
+            if late or (run.ending is Ending.FINISHED and cpu >= limits.seconds):
+                run = replace(run, ending=Ending.TOO_SLOW, reason="")
             if run.ending is not Ending.FINISHED or self.spent:
                 break
         return replace(run, results=tuple(results), cpu_seconds=cpu)
