@@ -1,4 +1,4 @@
-"""What surrounds r1kit (its user's other processes, its limits, its forks, /proc) changes nothing for programs."""
+"""What surrounds r1kit changes nothing for programs: its user's processes, its limits, its forks, /proc."""
 
 from __future__ import annotations
 

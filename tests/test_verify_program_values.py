@@ -130,7 +130,12 @@ def varied(value: Any) -> Any:
     """An equal value that takes more room: whole numbers of the other kind, tuples for lists."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**300 and float(value) == value:
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and abs(value) < 10**300
+        and float(value) == value
+    ):
         return float(value)
     if isinstance(value, list):
         return tuple(map(varied, value))

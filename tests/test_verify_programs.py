@@ -288,7 +288,9 @@ def test_results_longer_than_right_ones_can_be_are_not_read() -> None:
         return ProgramRun((), Ending.TOO_MUCH)
 
     verdict = check_program("def f(x): return x", "f", FRONT, LIMITS, runner)
-    most = 2**15 + 2 * (20 * 4 + 3 * 350 + 20 * 2 + 350)  # two lists of three items and of one, in all of them
+    most = 2**15 + 2 * (
+        20 * 4 + 3 * 350 + 20 * 2 + 350
+    )  # two lists of three items and of one, in all of them
     assert (verdict.outcome, verdict.detail) == (Outcome.WRONG, f"more than {most} bytes of results")
     long = [{"stdin": "", "stdout": "\n" * 10**6}]
     check_program("pass", None, long, LIMITS, runner)
@@ -315,4 +317,6 @@ def test_a_right_result_may_take_all_the_room_there_is() -> None:
         assert check_program(code, "f", tests, LIMITS, RUN).outcome is Outcome.CORRECT
     text = "".join(f"{number}\n" for number in range(20_000))
     padded = "for n in range(20_000): print('', n, '')"
-    assert check_program(padded, None, [{"stdin": "", "stdout": text}], LIMITS, RUN).outcome is Outcome.CORRECT
+    assert (
+        check_program(padded, None, [{"stdin": "", "stdout": text}], LIMITS, RUN).outcome is Outcome.CORRECT
+    )

@@ -334,7 +334,8 @@ def f(x):
 """
 
 SLOW: dict[str, str] = {
-    name: _BURN + code for name, code in re.findall(r"^## (.+)\n((?:(?!## ).*\n)+)", _SLOW_TEXTS, re.MULTILINE)
+    name: _BURN + code
+    for name, code in re.findall(r"^## (.+)\n((?:(?!## ).*\n)+)", _SLOW_TEXTS, re.MULTILINE)
 }
 """Name -> code of right programs that hide the processor time they take, 0.3 s: none may be called fast."""
 

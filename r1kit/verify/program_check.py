@@ -78,8 +78,8 @@ def _judged(check: Check, code: str, run: Runner) -> Verdict:
 
 
 def _bounded(check: Check) -> Limits:
-    """The limits, with results as long as right ones can be: reading a program's results costs this process, so
-    what cannot be right is not read."""
+    """The limits, with results as long as right ones can be: reading them costs this process, so what cannot
+    be right is not read."""
     expected = [test["expected"] if check.entry is not None else test["stdout"] for test in check.tests]
     most = _ROOM + 2 * sum(map(longest, expected))  # twice: white space around the lines of an output is free
     return replace(check.limits, result_bytes=min(check.limits.result_bytes, most))

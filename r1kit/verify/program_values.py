@@ -21,7 +21,7 @@ MAX_DEPTH = 60
 _LISTED = ("__tuple__", "__set__", "__dict__")
 _OTHER = "__other__"
 _HASHABLE = ("", "__tuple__")
-_BRACKETS = {"__list__": "[]", "__tuple__": "()", "__set__": "{}", "__dict__": "{}"}
+_BRACKETS = {"__list__": ("[", "]"), "__tuple__": ("(", ")"), "__set__": ("{", "}"), "__dict__": ("{", "}")}
 _SCALARS = (int, str, float, bool, type(None))
 _NUMBER_CHARACTERS = 330  # a float may stand where an integer is expected, and the other way round
 _TAG_CHARACTERS = 20  # tag, brackets and comma
@@ -97,8 +97,8 @@ def same(expected: Any, got: Any) -> bool:
 
 
 def _same_keys(expected: Sequence[Hashable], got: Iterable[Hashable]) -> bool:
-    """Whether both hold the same keys. `got` may be built to have one hash, which makes a set of it quadratic:
-    only expected keys are kept."""
+    """Whether both hold the same keys. `got` may be built to have one hash, and a set of it would then take
+    quadratic time: only expected keys are kept."""
     wanted, met = set(expected), set[Hashable]()
     for key in got:
         if key not in wanted:
@@ -113,7 +113,9 @@ def longest(expected: Any) -> int:
     while pending:
         kind, items = _parts(pending.pop())
         if kind == "":
-            total += _TAG_CHARACTERS + (len(json.dumps(items)) if isinstance(items, str) else _NUMBER_CHARACTERS)
+            total += _TAG_CHARACTERS + (
+                len(json.dumps(items)) if isinstance(items, str) else _NUMBER_CHARACTERS
+            )
         else:
             total += _TAG_CHARACTERS * (1 + len(items))
             pending += _inside_of(kind, items)

@@ -21,8 +21,8 @@ def cores() -> int:
 class Pool:
     """Runs programs, as many at a time as it has zygotes; a `program_run.Runner` for any thread.
 
-    The zygotes end with the pool, with the interpreter, and with the process if it is killed. A forked copy of
-    the process starts its own.
+    The zygotes end with the pool, with the interpreter, and with the process if it is killed. A forked copy
+    of the process starts its own.
     """
 
     def __init__(self, plan: Plan, size: int) -> None:

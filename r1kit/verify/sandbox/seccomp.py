@@ -38,7 +38,10 @@ _FLAGS_ARGUMENT = {"open": 1, "openat": 2}
 _TMPFILE = 0x400000  # the bit of O_TMPFILE that is its own
 _SYNCHRONOUS = 0x101000  # O_SYNC, of which O_DSYNC is a part
 _MAPPING_FLAGS = 3  # argument of mmap
-_LOCKED, _HUGE = 0x2000, 0x40000  # MAP_LOCKED and MAP_HUGETLB: of memory that the user or the machine has little of
+_LOCKED, _HUGE = (
+    0x2000,
+    0x40000,
+)  # MAP_LOCKED and MAP_HUGETLB: of memory that the user or the machine has little of
 _ACCESS_MODE, _TRUNCATE = 0o3, 0o1000
 _TIMES_ARGUMENT = 2  # of utimensat
 _OWN_PROCESS = 0xFFFFFFFF  # stands for the program's own process id until it is known

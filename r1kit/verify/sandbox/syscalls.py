@@ -32,7 +32,8 @@ gettimeofday 96 169; time 201 -; exit 60 93; exit_group 231 94
 """
 
 _FILES = """
-creat 85 -; getdents64 217 61; getdents 78 -; mkdir 83 -; mkdirat 258 34; ftruncate 77 46; readlink 89 -; readlinkat 267 78
+creat 85 -; getdents64 217 61; getdents 78 -; mkdir 83 -; mkdirat 258 34; ftruncate 77 46;
+readlink 89 -; readlinkat 267 78
 """
 
 _OPENING = "open 2 -; openat 257 56"
@@ -88,8 +89,11 @@ def silent(machine: str) -> dict[str, int]:
 
 
 def syncing(machine: str) -> dict[str, int]:
-    """Answered with success and not done: nothing of a program's files is kept, and who waits for a disk that is
-    busy with the caller's cannot be ended."""
+    """Answered with success and not done, everywhere.
+
+    Nothing of a program's files is kept, and a program cannot be ended while it waits for the disk, which may
+    be busy with the caller's own files.
+    """
     return _table(_SYNCING, machine)
 
 
