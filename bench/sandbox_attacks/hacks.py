@@ -163,7 +163,7 @@ def f(x): return str([42] + sorted(x))
 import threading, time
 def f(x):
     result = [42]
-    threading.Thread(target=lambda: (time.sleep(0.01), result.extend(sorted(x)))).start()
+    threading.Thread(target=lambda: (time.sleep(0.5), result.extend(sorted(x)))).start()
     return result
 ## runs out of time on purpose
 def f(x):

@@ -95,6 +95,16 @@ _found: dict[int, Protection] = {}
 _lock = threading.Lock()
 
 
+def _new_lock() -> None:
+    """In a forked copy of the process: the thread that held the lock is not there."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
+
+
 def find_protection(workers: int = 0) -> Protection:
     """The protection of this process for so many programs at a time (0: the cores), found out once."""
     workers = workers or cores()

@@ -38,10 +38,7 @@ _FLAGS_ARGUMENT = {"open": 1, "openat": 2}
 _TMPFILE = 0x400000  # the bit of O_TMPFILE that is its own
 _SYNCHRONOUS = 0x101000  # O_SYNC, of which O_DSYNC is a part
 _MAPPING_FLAGS = 3  # argument of mmap
-_LOCKED, _HUGE = (
-    0x2000,
-    0x40000,
-)  # MAP_LOCKED and MAP_HUGETLB: of memory that the user or the machine has little of
+_SCARCE = 0x2000 | 0x40000  # MAP_LOCKED and MAP_HUGETLB: of memory that user or machine have little of
 _ACCESS_MODE, _TRUNCATE = 0o3, 0o1000
 _TIMES_ARGUMENT = 2  # of utimensat
 _OWN_PROCESS = 0xFFFFFFFF  # stands for the program's own process id until it is known
@@ -81,7 +78,7 @@ def build_filter(machine: str, files: bool) -> Filter:
         for name, nr in syscalls.opening(machine).items():
             code += _when(nr, _opening(_FLAGS_ARGUMENT[name]))
         code += _when(number["utimensat"], _silent_unless_null(_TIMES_ARGUMENT))
-    code += _when(number["mmap"], _without(_MAPPING_FLAGS, _LOCKED | _HUGE))
+    code += _when(number["mmap"], _without(_MAPPING_FLAGS, _SCARCE))
     code += _when(number["membarrier"], _argument_in(0, MEMBARRIER_COMMANDS))
     code += _when(number["clone"], _argument_in(0, THREAD_FLAGS))
     code += _when(number["fcntl"], _argument_in(1, FCNTL_COMMANDS))
@@ -112,10 +109,9 @@ def _when(number: int, check: Sequence[_Line]) -> list[_Line]:
 def _opening(index: int) -> list[_Line]:
     """Allow unless the flags of an `open` ask for what Landlock does not see.
 
-    A file without a name, of which the file system is said to know nothing. Writing that waits for the disk.
-    Emptying a file that is only
-    read, and access mode 3, neither reading nor writing, with which one can empty it too: the first versions
-    of Landlock have no right for that.
+    A file without a name, of which the file system is said to know nothing. Writing that waits for the disk,
+    which may be busy with r1kit's own files. Emptying a file that is only read, and access mode 3, neither
+    reading nor writing, with which one can empty it too: the first versions of Landlock have no right for that.
     """
     return [
         *_load(_ARGUMENTS + 8 * index),

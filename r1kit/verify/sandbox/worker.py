@@ -71,9 +71,9 @@ class Zygote:
             remove_tree(folder)
             raise ZygoteDiedError(f"the sandbox's process did not start ({error})") from None
         self._socket = ours
-        _started.add(self)
         self.pid = process.pid
         self.close = weakref.finalize(self, _end, process, ours, folder, os.getpid())
+        _started.add(self)
         user = _FIRST_USER + (os.getpid() << 6) + next(_numbers) % 64
         self._send(json.dumps(_configuration(plan, user)).encode())
         found = self._receive(_START_SECONDS)
