@@ -54,10 +54,6 @@ def test_programs_are_measured_beside_a_process(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sandbox, "RUNS", 1)
     found, note = sandbox.measure(1)
     assert note == ""
-    assert [(row.beside, len(row.ours), len(row.other)) for row in found] == [
-        (sandbox.LIMITED, 1, 1),
-        (sandbox.LIMITED, 1, 1),
-        (sandbox.BARE, 1, 1),
-        ("transformers", found[3].ours and 1, 0),
-    ]
+    told = [(row.row()["beside"], len(row.ours), len(row.other)) for row in found]
+    assert told == [(sandbox.LIMITED, 1, 1), (sandbox.LIMITED, 1, 1), (sandbox.BARE, 1, 1), (None, 1, 0)]
     assert ran.count(None) == 2
