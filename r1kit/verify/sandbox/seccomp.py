@@ -111,7 +111,8 @@ def _opening(index: int) -> list[_Line]:
 
     A file without a name, of which the file system is said to know nothing. Writing that waits for the disk,
     which may be busy with r1kit's own files. Emptying a file that is only read, and access mode 3, neither
-    reading nor writing, with which one can empty it too: the first versions of Landlock have no right for that.
+    reading nor writing, with which one can empty it too: the first versions of Landlock have no right for
+    that.
     """
     return [
         *_load(_ARGUMENTS + 8 * index),
