@@ -8,7 +8,8 @@ from dataclasses import replace
 from torch import nn
 
 from r1kit import seeds
-from r1kit.learning.batch import Batch, idle_rows
+from r1kit.learning import ranks
+from r1kit.learning.batch import Batch, idle_rows, no_rows
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import ObjectiveSettings, RLSettings
@@ -26,13 +27,18 @@ def update_policy(
     starts at exactly 1. With one update they are not needed, but for the KL in the reward. Then come the KL,
     in the reward or in the loss, and whitening. Without a batch there is no update, and the learning rate's
     schedule moves on. "trained_sequences" are those of the batch.
+
+    Among several ranks `batch` is this one's share: rollouts of whole groups, whose advantages compare them,
+    or None while another rank has some. There are as many updates as the largest share has rows at most.
     """
     objective, cut = settings.objective, settings.batch
-    if batch is None:
+    batch = no_rows() if batch is None else batch
+    trained = ranks.total(len(batch))
+    if not trained:
         learner.pass_over(cut.updates)
         return {"trained_sequences": 0.0}
     batch, stats = _prepared(learner, batch, settings, reference)
-    stats["trained_sequences"] = float(len(batch))
+    stats["trained_sequences"] = float(trained)
     loss = policy_loss(objective)
     updates = [
         learner.update(part, loss, idle=_idle_rows(part, objective))
@@ -44,12 +50,15 @@ def update_policy(
 
 
 def _minibatches(batch: Batch, wanted: int, seed: int) -> list[Batch]:
-    """The batch in random parts of nearly equal numbers of rows, no more of them than rows."""
+    """The batch in random parts of nearly equal numbers of rows, no more of them than rows.
+
+    Every rank has as many, some without rows where shares are unequal.
+    """
     if wanted == 1:
         return [batch]
     rows = list(range(len(batch)))
     seeds.generator(seed, "minibatches").shuffle(rows)
-    count = min(wanted, len(rows))
+    count = min(wanted, ranks.largest(len(rows)))
     shares = [rows[len(rows) * k // count : len(rows) * (k + 1) // count] for k in range(count)]
     return [batch.part(share).on_its_own() for share in shares]
 
@@ -71,7 +80,7 @@ def _prepared(
         batch = replace(batch, old_logprobs_BT=None)  # the ratio is 1, whatever another pass would round to
     if objective.whiten:
         assert batch.advantages_BT is not None
-        batch = replace(batch, advantages_BT=whitened(batch.advantages_BT, batch.loss_mask_BT))
+        batch = replace(batch, advantages_BT=whitened(batch.advantages_BT, batch.loss_mask_BT, ranks.summed))
     return batch, stats
 
 
@@ -88,7 +97,7 @@ def _with_kl_in_reward(batch: Batch, objective: ObjectiveSettings) -> tuple[Batc
     mask_BT = batch.loss_mask_BT
     kl_BT = KL_ESTIMATORS[objective.kl_kind](batch.old_logprobs_BT, batch.ref_logprobs_BT)
     taken_BT = kl_penalty(kl_BT, mask_BT, objective.kl_beta).to(batch.advantages_BT)
-    stats = {"kl": float(kl_BT[mask_BT].double().sum()) / max(batch.num_tokens, 1)}
+    stats = {"kl": ranks.mean(float(kl_BT[mask_BT].double().sum()), batch.num_tokens)}
     return replace(batch, advantages_BT=batch.advantages_BT + taken_BT, ref_logprobs_BT=None), stats
 
 
