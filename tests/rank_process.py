@@ -21,7 +21,7 @@ from torch import distributed, nn
 
 from r1kit.learning import ranks
 from r1kit.learning.batch import no_rows
-from r1kit.learning.distillation import with_teacher_credit
+from r1kit.learning.distillation import DistillationLoss, with_teacher_credit
 from r1kit.learning.losses import LossOutput, supervised_loss
 from r1kit.learning.policy_update import update_policy
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, RLSettings
@@ -90,6 +90,13 @@ def policy_updates(rank, rows, teacher=False, minibatches=1, **objective):
     return recorded.outcome([stats | seen])
 
 
+def distillation(rank, rows):
+    recorded = Recorded(rank)
+    loss = DistillationLoss(Recorded(7).learner.model, kind="jsd", supervised_weight=0.25)
+    share = ragged_batch().part(rows).on_its_own()
+    return recorded.outcome([recorded.learner.update(share, loss) for _ in range(UPDATES)])
+
+
 def no_rollouts(rank, rows):
     recorded = Recorded(rank)
     return recorded.outcome([update_policy(recorded.learner, None, rl_settings(), None, seed=5)])
@@ -135,6 +142,7 @@ CASES = {
         )
         for name in ("sequence_mean", "token_mean")
     },
+    "distillation": (UNEVEN, distillation),
     "one rank is idle": (IDLE, lambda rank, rows: updates("sequence_mean", rank, rows)),
     "one rank has no rollouts": ((ALL, []), policy_updates),
     "whitened, KL in the reward": (

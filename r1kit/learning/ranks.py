@@ -7,7 +7,8 @@ bit, and step or skip alike; a rank without rows takes part with a share of noth
 
 The ranks are those of the default `torch.distributed` process group: gloo on CPUs, nccl on GPUs. Without a
 group every function here gives back what it was given. With one, all ranks must call the same functions in
-the same order; one that fails alone leaves the others waiting until the group's timeout.
+the same order, the making of a `Learner` and its updates among them (its `logprobs` are a rank's own affair);
+one that fails alone leaves the others waiting until the group's timeout.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def sum_gradients(model: nn.Module) -> None:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
         for parameter, part in zip(bucket, flat.split_with_sizes([p.numel() for p in bucket]), strict=True):
-            parameter.grad = part.view_as(parameter).clone()
+            parameter.grad = part.view_as(parameter)
 
 
 def start_equal(model: nn.Module) -> None:
