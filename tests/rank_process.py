@@ -28,7 +28,7 @@ from r1kit.learning.settings import BatchSettings, ObjectiveSettings, RLSettings
 from r1kit.models.reference import frozen_copy
 
 ALL = list(range(6))
-UNEVEN = ([0, 1, 2, 3, 5], [4])  # 5 sequences of 28 learned tokens, 1 of 2
+UNEVEN = ([0, 1, 2, 3, 5], [4])  # 26 learned tokens in 5 sequences, 2 in one
 IDLE = ([0, 1, 3, 4, 5], [2])  # the second rank's only row has the advantage 0
 UPDATES = 3
 
@@ -151,8 +151,15 @@ CASES = {
             rank, rows, whiten=True, kl_beta=0.1, kl_in="reward", kl_kind="k1", importance_cap=1.05
         ),
     ),
-    "whitened, one rank has no rollouts": (
-        (ALL, []), lambda rank, rows: policy_updates(rank, rows, whiten=True, kl_beta=0.1)
+    "whitened, KL in the reward, one rank has no rollouts": (
+        (ALL, []),
+        lambda rank, rows: policy_updates(
+            rank, rows, whiten=True, kl_beta=0.1, kl_in="reward", kl_kind="k1"
+        ),
+    ),
+    "credit of a teacher, one rank has no rollouts": (
+        (ALL, []),
+        lambda rank, rows: policy_updates(rank, rows, teacher=True, kl_beta=0.1),
     ),
     "credit of a teacher": (
         UNEVEN, lambda rank, rows: policy_updates(rank, rows, teacher=True, entropy_bonus=0.1)
@@ -183,7 +190,7 @@ if __name__ == "__main__":
         init_method=f"file://{folder}/store",
         rank=rank,
         world_size=world,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=240),
     )
     tensors, stats = run_cases(rank, lambda shares: shares[rank])
     save_file(tensors, folder / f"{rank}.safetensors")

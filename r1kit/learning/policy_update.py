@@ -29,7 +29,7 @@ def update_policy(
     schedule moves on. "trained_sequences" are those of the batch.
 
     Among several ranks `batch` is this one's share: rollouts of whole groups, whose advantages compare them,
-    or None while another rank has some. There are as many updates as the largest share has rows at most.
+    or None while another rank has some. No more minibatches are cut than the largest share has rows.
     """
     objective, cut = settings.objective, settings.batch
     batch = no_rows() if batch is None else batch
