@@ -84,6 +84,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from r1kit.commands.catalogue import tasks as command
         case "rewards":
             from r1kit.commands.catalogue import rewards as command
+        case "algorithms":
+            from r1kit.commands.catalogue import algorithms as command
         case "reward-lab":
             from r1kit.commands.reward_lab import reward_lab as command
     return command(arguments)
@@ -123,6 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("tasks", help="list the tasks with their settings")
     rewards = commands.add_parser("rewards", help="list the rewards with their formulas")
     _add_file(rewards)
+    commands.add_parser("algorithms", help="list the published algorithms and what each sets")
     _add_lab(commands.add_parser("reward-lab", help="try to fool rewards; score stored rollouts with others"))
     return parser
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from r1kit.learning.scheduled import SCHEDULED, lifted, replaced, values
+from r1kit.objectives.advantages import WITHOUT_BASELINE
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.schedules import Schedule
 from r1kit.settings import Settings
@@ -39,8 +40,8 @@ class OptimizerSettings(Settings):
 class ObjectiveSettings(Settings):
     """Which policy objective: advantages, the loss of a token, aggregation over tokens, KL to a reference."""
 
-    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw"] = "grpo"
-    """Name in `objectives.advantages.ADVANTAGES`."""
+    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw", "best_of_n", "gdpo"] = "grpo"
+    """How credit follows from rewards: a name in `objectives.advantages` (gdpo: each term by itself)."""
     whiten: bool = False
     """Bring the advantages of the batch's tokens to mean 0 and standard deviation 1 (REINFORCE++)."""
     loss: Literal["ppo", "gspo", "cispo", "reinforce"] = "ppo"
@@ -199,9 +200,9 @@ class RLSettings(Settings):
 
     @model_validator(mode="after")
     def _equal_rewards_teach_nothing(self) -> Self:
-        if self.refill_rounds and self.objective.advantage == "raw":
+        if self.refill_rounds and (name := self.objective.advantage) in WITHOUT_BASELINE:
             raise ValueError(
-                "refill_rounds: with the advantage 'raw' groups of equal rewards teach too; use 0"
+                f"refill_rounds: with the advantage {name!r} groups of equal rewards teach too; use 0"
             )
         return self
 
