@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.trl_losses.scene import STYLE_WEIGHT
+
 TRUNCATED_WEIGHTS = {
     "vllm_importance_sampling_mode": "token_truncate",
     "vllm_importance_sampling_clip_max": 1.2,
@@ -21,6 +23,10 @@ DUAL = ({"delta": 1.4}, {"dual_clip": 1.4})
 MASKED = ({"mask_truncated_completions": True}, {"truncated": "leave_out"})
 BONUS = ({"entropy_coef": 0.05}, {"entropy_bonus": 0.05})
 CENTRED = ({"scale_rewards": "none"}, {"advantage": "dr_grpo"})
+GDPO = (
+    {"multi_objective_aggregation": "normalize_then_sum", "reward_weights": [1.0, STYLE_WEIGHT]},
+    {"advantage": "gdpo"},
+)
 R1 = (
     {"epsilon_high": 10.0, "beta": 0.001, "use_bias_correction_kl": False},
     {"clip_high": 10.0, "kl_beta": 0.001},

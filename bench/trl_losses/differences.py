@@ -15,6 +15,7 @@ from bench.trl_losses.comparisons import (
     CENTRED,
     DAPO,
     DR_GRPO,
+    GDPO,
     GRPO,
     GSPO,
     MASKED,
@@ -81,6 +82,14 @@ def _with_mean_weights(batch: Batch) -> Batch:
     return replace(batch, advantages_BT=batch.advantages_BT * mean_B1)
 
 
+def _whitened_by_sample(batch: Batch) -> Batch:
+    """Advantages less their mean over sequences, over their std + 1e-4."""
+    mask_BT = batch.loss_mask_BT
+    of_sample_B = (batch.advantages_BT * mask_BT).sum(1) / mask_BT.sum(1)
+    scaled_B = (of_sample_B - of_sample_B.mean()) / (of_sample_B.std() + 1e-4)
+    return replace(batch, advantages_BT=scaled_B[:, None] * mask_BT)
+
+
 def _gradient_of_k2(own: Own, scene: Scene) -> Gradient:
     value = own(GRPO[1] | {"kl_beta": 0.1, "kl_kind": "k3"}).loss
     return Gradient(value, own(GRPO[1] | {"kl_beta": 0.1, "kl_kind": "k2"}).by_name)
@@ -143,6 +152,13 @@ DIFFERING = (
         " + 1e-4)",
         "std_rewards = nanstd(rewards).expand_as(rewards)",
         _by_the_batchs_std,
+    ),
+    Difference(
+        Comparison("GDPO's advantages of two rewards", (DAPO, GDPO, ({}, {"whiten": True}))),
+        "GDPO's last step, over the batch, counts samples in TRL, in r1kit (`whiten`) tokens. TRL = r1kit"
+        " without it and each advantage less the samples' mean, over their std + 1e-4",
+        "advantages = (rewards - torch.nanmean(rewards)) / (std_rewards + 1e-4)",
+        lambda own, scene: own(DAPO[1] | GDPO[1], change=_whitened_by_sample),
     ),
     Difference(
         Comparison(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.trl_losses.gradient import Gradient
-from bench.trl_losses.scene import GROUP, LONGEST, Sample, Scene, cut_off, load
+from bench.trl_losses.scene import GROUP, LONGEST, STYLE_WEIGHT, Sample, Scene, cut_off, load
 from r1kit.learning.batch import Batch
 from r1kit.learning.credit import assign_credit, rollout_batch
 from r1kit.learning.learner import Learner
@@ -96,5 +96,8 @@ def _rollout(sample: Sample) -> Rollout:
         finish="length" if cut_off(sample) else "stop",
         policy_version=0,
     )
-    reward = None if sample.reward is None else Reward(sample.reward, {})
+    reward = None
+    if sample.reward is not None:
+        terms = {"right": sample.reward, "style": sample.style}
+        reward = Reward(sample.reward, terms, {"right": 1.0, "style": STYLE_WEIGHT})
     return Rollout(completion, Verdict(Outcome.WRONG), reward)

@@ -22,21 +22,24 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 PAD, END = 0, 1
 VOCABULARY = 40
 GROUP = 4
+STYLE_WEIGHT = 0.5
 LONGEST = 12  # new tokens; whoever reaches it was cut off
 PROMPT_LENGTHS = (3, 6, 4)
 LENGTHS = ((5, 12, 2, 7), (12, 3, 9, 4), (6, 1, 8, 2))
+STYLE = ((0.2, 0.9, 0.9, 0.0), (1.0, 0.0, 0.0, 0.5), (0.1, 0.1, 0.4, 0.7))
 REWARDS = ((1.0, 0.0, 0.25, 1.1), (0.0, 1.0, 0.1, 0.0), (0.5, 0.5, 0.5, 0.5))  # the last group is dead
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One rollout: `Sample(0, (7, 9, 30), (8, 22, 1), (-3.1, -2.9, -3.4), 1.0)`."""
+    """One rollout: `Sample(0, (7, 9, 30), (8, 22, 1), (-3.1, -2.9, -3.4), 1.0, 0.2)`."""
 
     problem: int
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]  # ends with END unless it was cut off
     logprobs: tuple[float, ...]  # as a sampler with other arithmetic saw them
     reward: float | None  # None could not be scored
+    style: float  # a second reward, where a comparison has two
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,9 @@ def make_scene(folder: Path) -> Scene:
         return tuple(torch.randint(2, VOCABULARY, (count,), generator=generator).tolist())
 
     model, samples = load(folder, "old"), []
-    for problem, (width, lengths, rewards) in enumerate(zip(PROMPT_LENGTHS, LENGTHS, REWARDS, strict=True)):
+    for problem, (width, *columns) in enumerate(zip(PROMPT_LENGTHS, LENGTHS, REWARDS, STYLE, strict=True)):
         prompt = draw(width)
-        for length, reward in zip(lengths, rewards, strict=True):
+        for length, reward, style in zip(*columns, strict=True):
             tokens = draw(length) if length == LONGEST else (*draw(length - 1), END)
             ids = torch.tensor([[*prompt, *tokens]])
             with torch.no_grad():
@@ -113,7 +116,7 @@ def make_scene(folder: Path) -> Scene:
             exact_T = logprobs_TV[width - 1 : -1].gather(1, ids[0, width:, None]).squeeze(1)
             noise_T = 0.3 * torch.randn(length, generator=generator, dtype=torch.float64)
             seen = tuple((exact_T + noise_T).float().tolist())
-            samples.append(Sample(problem, prompt, tokens, seen, reward))
+            samples.append(Sample(problem, prompt, tokens, seen, reward, style))
     return Scene(tuple(samples))
 
 

@@ -38,6 +38,13 @@ def gradient(
     from trl.trainer.utils import split_tensor_dict
 
     samples = scene.samples
+
+    def right(**_: Any) -> list[float | None]:
+        return [sample.reward for sample in samples]
+
+    def style(**_: Any) -> list[float]:
+        return [sample.style for sample in samples]
+
     with tempfile.TemporaryDirectory(prefix="r1kit-trl-") as output:
         config = GRPOConfig(
             output_dir=output,
@@ -54,7 +61,7 @@ def gradient(
         )
         trainer = GRPOTrainer(
             model=load(folder, "now" if on_policy else "old"),
-            reward_funcs=lambda **_: [sample.reward for sample in samples],
+            reward_funcs=[right, style] if "multi_objective_aggregation" in options else right,
             args=config,
             train_dataset=Dataset.from_list([{"prompt": f"t{sample.problem + 2}"} for sample in samples]),
             processing_class=make_tokenizer(),
