@@ -190,7 +190,7 @@ if __name__ == "__main__":
         init_method=f"file://{folder}/store",
         rank=rank,
         world_size=world,
-        timeout=timedelta(seconds=240),
+        timeout=timedelta(minutes=10),
     )
     tensors, stats = run_cases(rank, lambda shares: shares[rank])
     save_file(tensors, folder / f"{rank}.safetensors")
