@@ -17,6 +17,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from r1kit.errors import UserError
+from r1kit.learning import ranks
 from r1kit.learning.batch import Batch
 from r1kit.learning.learner import Learner, Sums
 from r1kit.learning.losses import Loss, LossOutput, StatesLoss, token_weights
@@ -197,7 +199,10 @@ _KINDS: Mapping[str, type[SeparateCritic | HeadCritic]] = MappingProxyType(
 def make_critic(policy: Learner, settings: RLSettings) -> Critic | None:
     """The critic of a run, which expects nothing of any token yet; None where the settings have none.
 
-    Raises ModelError for a model whose logits are not one linear map of its last hidden states.
+    Raises ModelError for a model whose logits are not one linear map of its last hidden states, UserError
+    among several ranks, whose values and returns nothing brings together yet.
     """
     critic = settings.critic
+    if critic is not None and ranks.grouped():
+        raise UserError("critic: cannot train among several processes yet; use an advantage without one")
     return None if critic is None else _KINDS[critic.kind](policy, settings, critic)

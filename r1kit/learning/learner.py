@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from r1kit.errors import UserError
+from r1kit.learning import ranks
 from r1kit.learning.batch import Batch
 from r1kit.learning.compute import operations
 from r1kit.learning.losses import Loss, LossOutput, StatesLoss, TeacherLoss
@@ -34,7 +35,7 @@ from r1kit.learning.microbatches import (
     packed_rows,
     padded,
     padded_in_few_shapes,
-    padding_share,
+    padding_tokens,
 )
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.schedules import learning_rate_factor
@@ -70,12 +71,14 @@ class Learner:
         head_of(model)  # a model that cannot be trained is refused before any work
         decoder: Any = decoder_of(model)
         self.model = prepare_for_training(model, batch.gradient_checkpointing)
+        ranks.start_equal(self.model)
         # the function, not the module: a sampler that shares the model keeps the plain one
         self._compiled: Any = torch.compile(decoder.forward, dynamic=True) if batch.compile else None
         self.updates = 0  # updates done, the skipped ones included
         self.skipped = 0  # updates skipped because loss or gradient was not finite
         self.skipped_in_a_row = 0
         self.operations = 0  # floating-point operations of all passes so far, through other models too
+        self._shared_operations = 0  # those of all ranks, as of the last update; later ones are this rank's
         self.optimizer = make_optimizer(model, optimizer)
         self._settings = optimizer
         self._batch = batch
@@ -96,8 +99,12 @@ class Learner:
         (0 or 1), "padding" (share of the computed tokens), the loss's own token means, and, where the batch
         has the sampler's log-probabilities, their distance from the learner's own before any update on these
         rollouts, "logprob_gap/mean" and "logprob_gap/max".
+
+        Among several ranks (`learning/ranks.py`) `batch` is this one's share of the rows; the update and its
+        statistics are those of all shares together, and the same on every rank.
         """
         self.model.train()
+        batch = ranks.whole(batch)
         live = sorted(set(range(len(batch))) - set(idle))
         live_parts, idle_parts = self._parts(batch, live), self._parts(batch, idle)
         sums = Sums()
@@ -110,8 +117,11 @@ class Learner:
         self.model.eval()  # a sampler may share these weights
         trained, forward = (int(batch.lengths_B[rows].sum()) for rows in (live, list(idle)))
         self.operations += operations(self.model, trained=trained, forward=forward)
+        self._share_operations()
+        ranks.sum_gradients(self.model)
         stats = sums.means(batch.num_tokens)
-        return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
+        padding = ranks.mean(*padding_tokens(live_parts + idle_parts))
+        return stats | self._step(stats["loss"]) | {"padding": padding}
 
     def pass_over(self, updates: int) -> None:
         """Let the learning rate's schedule move on by updates for which there is nothing to learn from."""
@@ -160,7 +170,7 @@ class Learner:
         self.updates = counters["updates"]
         self.skipped = counters["skipped"]
         self.skipped_in_a_row = counters["skipped_in_a_row"]
-        self.operations = counters["operations"]
+        self.operations = self._shared_operations = counters["operations"]
 
     def require_progress(self, limit: int) -> None:
         """Raise UserError when more than `limit` updates in a row were not finite."""
@@ -169,6 +179,10 @@ class Learner:
                 f"{self._settings_name}: {self.skipped_in_a_row} updates in a row had a loss or gradient that"
                 " is not finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
             )
+
+    def _share_operations(self) -> None:
+        own = self.operations - self._shared_operations
+        self.operations = self._shared_operations = self._shared_operations + ranks.total(own)
 
     def _layout_of(self, model: nn.Module) -> tuple[Layout, Grid]:
         if not self._batch.packing:
@@ -259,7 +273,7 @@ class Learner:
 
 @dataclass(slots=True)
 class Sums:
-    """Running sums over the parts of a batch, kept as tensors so that no part waits for the device."""
+    """Running sums over the parts of a share, kept as tensors so that no part waits for the device."""
 
     loss: Tensor | float = 0.0
     tokens: dict[str, Tensor] = field(default_factory=dict)
@@ -279,11 +293,14 @@ class Sums:
             self.largest_gap = top if self.largest_gap is None else torch.maximum(self.largest_gap, top)
 
     def means(self, num_tokens: int) -> dict[str, float]:
-        """The loss, means over the batch's tokens, and the largest distance."""
-        stats = {name: float(value) / max(num_tokens, 1) for name, value in self.tokens.items()}
-        if self.largest_gap is not None:
-            stats["logprob_gap/max"] = float(self.largest_gap)
-        return {"loss": float(self.loss), **stats}
+        """The loss, means over the tokens of all ranks, and the largest distance."""
+        added, highest = ranks.combined(
+            {"loss": float(self.loss), **{name: float(value) for name, value in self.tokens.items()}},
+            {} if self.largest_gap is None else {"logprob_gap/max": float(self.largest_gap)},
+        )
+        loss = added.pop("loss")
+        means = {name: value / max(num_tokens, 1) for name, value in added.items()}
+        return {"loss": loss, **means, **highest}
 
 
 def _takes_few_shapes(model: nn.Module) -> bool:
