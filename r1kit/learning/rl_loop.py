@@ -23,6 +23,7 @@ from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
 from r1kit.learning.critic import Critic, make_critic
+from r1kit.learning.difficulty import AdaptiveQuestions, Asked, DifficultySettings
 from r1kit.learning.distillation import Teacher, with_teacher_credit
 from r1kit.learning.learner import Learner
 from r1kit.learning.order import fingerprint
@@ -59,10 +60,12 @@ def train_rl(
     stop: StopFlag,
     name: str = "reinforcement learning",
     teacher: Teacher | None = None,
+    difficulty: DifficultySettings | None = None,
 ) -> dict[str, float]:
     """Train `policy` in place, going on from the newest checkpoint in `workdir`.
 
-    `sources` are the problems by task with their shares of each step; one source may hold several tasks.
+    `sources` are the problems by task with their shares of each step; one source may hold several tasks. With
+    `difficulty` each is a level, and the pass rate decides which levels are asked.
 
     Returns "steps", "skipped" (updates), "tokens" (read in training), "sampled_tokens", "teraflop" (but for
     reward models) and, of the first and the last step, "first/accuracy" and so on: `_SUMMARISED`.
@@ -74,17 +77,14 @@ def train_rl(
     """
     learner = _learner(policy, sources, settings)
     critic = make_critic(learner, settings)
-    questions = _questions(sources, settings, seed)
     reference = frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None
-    run = _identity(sources, rubric, settings, seed)
+    run = _identity(sources, rubric, settings, seed, difficulty)
     checkpoints = Checkpoints(workdir, settings.keep_checkpoints, run, reference=reference, critic=critic)
     start, saved = checkpoints.begin(learner, log, progress)
+    questions = _questions(sources, settings, seed, difficulty, saved.get("questions"))
     summary: dict[str, float] = dict(saved.get("summary", {}))
     alarm = HackingAlarm(_watched(rubric, len(sources) > 1), saved.get("alarm", ()))
-    timed = TimedSampler(sampler)
-    timed.update(policy)
-    timed.version = start  # completions name the number of updates whether or not the run was interrupted
-
+    timed = _timed(sampler, policy, start)
     ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
 
     with progress.bar(name, settings.steps, start) as bar:
@@ -105,17 +105,16 @@ def train_rl(
             _refresh(reference, policy, done, settings)
             timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
             log.timings(done, timings)
-            metrics = rollout_metrics(groups, credit, tokenizer) | stats | counts
+            metrics = rollout_metrics(groups, credit, tokenizer) | stats | counts | questions.learn(groups)
             for warning in alarm.look(metrics):
                 progress.say(f"{name}, step {done}: {warning}")
             log.metrics(done, metrics)
-            shown = settings.log_rollouts_share
-            log.rollouts(done, rollout_rows(groups, credit, tokenizer, shown, step_seed))
+            log.rollouts(done, rollout_rows(groups, credit, tokenizer, now.log_rollouts_share, step_seed))
             summary = _summary(summary, metrics, done, learner, critic)
             ended = done == settings.steps or _spent(summary, settings)
             stopping = stop.requested  # read once: a signal after this line is for the next step
             if ended or _due(done, settings.save_every) or stopping:
-                extra = {"summary": summary, "alarm": alarm.history}
+                extra = {"summary": summary, "alarm": alarm.history, "questions": questions.state()}
                 checkpoints.save(done, learner, log_offsets=log.offsets(), extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
             if ended:
@@ -123,6 +122,13 @@ def train_rl(
             if stopping:
                 raise Interrupted(f"{name}: stopped after step {done} of {settings.steps}, {_SAVED}")
     return summary
+
+
+def _timed(sampler: Sampler, policy: nn.Module, start: int) -> TimedSampler:
+    timed = TimedSampler(sampler)
+    timed.update(policy)
+    timed.version = start  # completions name the number of updates whether or not the run was interrupted
+    return timed
 
 
 def _steps_left(start: int, summary: Mapping[str, float], settings: RLSettings) -> range:
@@ -148,9 +154,18 @@ def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSetti
     )
 
 
-def _questions(sources: Mapping[str, Source], settings: RLSettings, seed: int) -> Questions:
+def _questions(
+    sources: Mapping[str, Source],
+    settings: RLSettings,
+    seed: int,
+    difficulty: DifficultySettings | None,
+    saved: Mapping[str, float] | None,
+) -> Asked:
     per_step = settings.schedules.get("questions_per_step", settings.questions_per_step)
-    return Questions(sources, settings.steps, per_step, seed)
+    if difficulty is None:
+        return Questions(sources, settings.steps, per_step, seed)
+    problems = {level: source.problems for level, source in sources.items()}
+    return AdaptiveQuestions(problems, difficulty, per_step, seed, saved)
 
 
 def _with_opinion(
@@ -215,12 +230,17 @@ def _plain(value: float | Schedule) -> object:
 
 
 def _identity(
-    sources: Mapping[str, Source], rubric: Rubric, settings: RLSettings, seed: int
+    sources: Mapping[str, Source],
+    rubric: Rubric,
+    settings: RLSettings,
+    seed: int,
+    difficulty: DifficultySettings | None,
 ) -> dict[str, object]:
     return {
         "settings": settings.model_dump(mode="json"),
         "rewards": [spec.model_dump(mode="json") for spec in rubric.specs],
         "seed": seed,
+        "difficulty": None if difficulty is None else difficulty.model_dump(mode="json"),
         "shares": {name: [_plain(source.share), source.last_steps] for name, source in sources.items()},
         "problems": fingerprint(
             f"{problem.task}/{problem.id}".encode()

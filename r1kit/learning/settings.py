@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from r1kit.learning.scheduled import SCHEDULED, lifted, replaced, values
+from r1kit.objectives.advantages import WITHOUT_BASELINE
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.schedules import Schedule
 from r1kit.settings import Settings
@@ -39,8 +40,9 @@ class OptimizerSettings(Settings):
 class ObjectiveSettings(Settings):
     """Which policy objective: advantages, the loss of a token, aggregation over tokens, KL to a reference."""
 
-    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw", "gae"] = "grpo"
-    """Name in `objectives.advantages.ADVANTAGES`; 'gae' (PPO) takes the baseline from a `critic`."""
+    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw", "best_of_n", "gdpo", "gae"] = "grpo"
+    """How credit follows from rewards: a name in `objectives.advantages`. 'gdpo' compares each reward term by
+    itself; 'gae' (PPO) takes the baseline from a `critic`."""
     whiten: bool = False
     """Bring the advantages of the batch's tokens to mean 0 and standard deviation 1 (REINFORCE++)."""
     loss: Literal["ppo", "gspo", "cispo", "reinforce"] = "ppo"
@@ -85,8 +87,8 @@ class ObjectiveSettings(Settings):
 
     @property
     def compares_groups(self) -> bool:
-        """Whether a group's own rewards are the baseline: equal ones then teach nothing."""
-        return self.advantage not in ("raw", "gae")
+        """Whether the totals of a group are the baseline: equal ones then teach nothing."""
+        return self.advantage not in WITHOUT_BASELINE
 
 
 class CriticSettings(Settings):
@@ -242,7 +244,7 @@ class RLSettings(Settings):
                 f"critic.pretrain_steps: {self.critic.pretrain_steps} of {self.steps} steps leave the policy"
                 " none; use fewer"
             )
-        if self.group_size == 1 and self.objective.compares_groups:
+        if self.group_size == 1 and name not in ("gae", "raw"):
             raise ValueError(
                 f"group_size: the advantage {name!r} compares the responses of a group, one alone teaches"
                 " nothing; use at least 2, or the advantage 'gae' or 'raw'"
