@@ -37,6 +37,8 @@ def update_policy(
     learning rate's schedule moves on. "trained_sequences" are those of the batch.
     """
     objective, cut = settings.objective, settings.batch
+    if critic is not None:
+        critic.settle(settings.critic_optimizer.learning_rate)
     if batch is None:
         return _pass_over(learner, critic, settings)
     batch, stats = _prepared(learner, batch, settings, reference, critic)
