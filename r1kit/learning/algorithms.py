@@ -17,9 +17,6 @@ from r1kit.rollouts.protocol import SamplingParams
 MAX_NEW_TOKENS = "max_new_tokens"
 """Stands for the run's length limit where an algorithm divides by it."""
 
-CRITIC_RATE = 10.0
-"""A critic's learning rate over the policy's, where an algorithm has one (verl's examples: 1e-5, 1e-6)."""
-
 GOVERNED: tuple[tuple[str, ...], ...] = (
     ("objective",),
     ("critic",),
@@ -221,7 +218,7 @@ def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
     """A stage's settings as written over those of its `algorithm`; an unknown name is left to be refused.
 
     An `objective.constant_length` of the algorithm becomes the run's `sampling.max_new_tokens`, of a schedule
-    its largest value; a critic's learning rate, where none is written, `CRITIC_RATE` times the policy's.
+    its largest value.
     """
     algorithm = ALGORITHMS.get(name) if isinstance(name := data.get("algorithm"), str) else None
     if algorithm is None:
@@ -230,18 +227,7 @@ def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
     objective = settings["objective"]
     if isinstance(objective, Mapping) and objective.get("constant_length") == MAX_NEW_TOKENS:
         settings["objective"] = {**objective, "constant_length": _length_limit(data)}
-    if isinstance(settings.get("critic"), Mapping):
-        settings["critic"] = laid_over(_critic_rate(settings), settings["critic"])
     return settings
-
-
-def _critic_rate(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a critic that follow from the policy's learning rate, where that is a number."""
-    optimizer = settings.get("optimizer")
-    rate = optimizer.get("learning_rate") if isinstance(optimizer, Mapping) else None
-    if not isinstance(rate, int | float):
-        return {}
-    return {"optimizer": {"learning_rate": CRITIC_RATE * rate}}
 
 
 def _length_limit(data: Mapping[str, Any]) -> int:

@@ -86,7 +86,7 @@ class SeparateCritic(Critic):
 
     def __init__(self, policy: Learner, settings: RLSettings, critic: CriticSettings) -> None:
         model = value_model(policy.model)
-        super().__init__(model, critic.optimizer, settings.batch, total_updates=settings.updates)
+        super().__init__(model, settings.critic_optimizer, settings.batch, total_updates=settings.updates)
         self.pretrain_updates = critic.pretrain_steps * settings.batch.updates
         self._policy = policy
         self._loss = ValueLoss(critic.value_clip)
@@ -128,8 +128,8 @@ class HeadCritic(Critic):
         # not the base's own: that one needs a language model
         self.model = head
         self.updates = self.skipped = self.skipped_in_a_row = self.operations = 0
-        self.optimizer = make_optimizer(head, critic.optimizer)
-        self._settings = critic.optimizer
+        self.optimizer = make_optimizer(head, settings.critic_optimizer)
+        self._settings = settings.critic_optimizer
         self._total_updates = settings.updates
         self.pretrain_updates = critic.pretrain_steps * settings.batch.updates
         self._policy = policy

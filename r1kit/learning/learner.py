@@ -127,7 +127,7 @@ class Learner:
         """Let the learning rate's schedule move on by updates for which there is nothing to learn from."""
         self.updates += updates
 
-    def settle(self, learning_rate: float, temperature: float) -> None:
+    def settle(self, learning_rate: float, temperature: float = 1.0) -> None:
         """The peak learning rate and the temperature of the updates that follow."""
         self._settings = self._settings.model_copy(update={"learning_rate": learning_rate})
         self._temperature = temperature

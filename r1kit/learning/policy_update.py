@@ -41,6 +41,8 @@ def update_policy(
     or None while another rank has some. No more minibatches are cut than the largest share has rows.
     """
     objective, cut = settings.objective, settings.batch
+    if critic is not None:
+        critic.settle(settings.critic_optimizer.learning_rate)
     batch = no_rows() if batch is None else batch
     trained = ranks.total(len(batch))
     if not trained:
