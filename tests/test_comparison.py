@@ -20,13 +20,13 @@ from r1kit.errors import RecipeError, UserError
 from r1kit.pipeline.comparison import Budget, Variant, prepare, stage_to_compare
 from r1kit.pipeline.comparison_runs import run_members
 from r1kit.pipeline.config import load_recipe
-from r1kit.report.comparison import Curve, on_grid, read_curve, summary, table_rows
+from r1kit.report.comparison import Curve, is_finished, on_grid, read_curve, summary, table_rows
 from r1kit.report.comparison_picture import draw_comparison
 from r1kit.rollouts.intervals import seed_interval
 from r1kit.tracking.stop import StopFlag
 
 ROOT = Path(__file__).parents[1]
-TOKENS = Budget("tokens", 3000)
+TOKENS, STEP = Budget("tokens", 3000), Budget("steps", 1)
 
 
 def stage_in(member):
@@ -58,7 +58,7 @@ def test_a_budget_of_tokens_limits_them_and_holds_the_learning_rate(tmp_path):
     settings = stage_in(member)
     assert settings.limits.sampled_tokens == 3000
     assert settings.optimizer.schedule == "constant"
-    # tiny: 2 questions x 2 samples of at most 16 tokens; each is surely of one at least
+    # tiny: 2 questions x 2 samples, each surely of one token at least
     assert settings.steps == 3000 / 4
     assert load_recipe(str(member.recipe)).run.evaluation.stages == ("r1_zero",)
 
@@ -71,10 +71,43 @@ def test_a_budget_of_steps_leaves_the_schedule_as_it_is(tmp_path):
 
 
 def test_what_is_set_for_all_or_by_a_variant_goes_before_what_the_budget_chooses(tmp_path):
-    own = Variant("own", ("stages.r1_zero.optimizer.schedule=cosine", "stages.r1_zero.steps=9"))
+    own = Variant("own", ("stages.r1_zero.optimizer.schedule=cosine",))
     (member,) = prepared(tmp_path, own, overrides=["stages.r1_zero.group_size=4"])
     settings = stage_in(member)
-    assert (settings.optimizer.schedule, settings.steps, settings.group_size) == ("cosine", 9, 4)
+    assert (settings.optimizer.schedule, settings.steps, settings.group_size) == ("cosine", 375, 4)
+
+
+REFUSED = [
+    (
+        "stages.r1_zero.steps=9",
+        "stages.r1_zero.steps: the budget of a comparison is one for all, tokens=3000",
+    ),
+    ("stages.r1_zero.limits.sampled_tokens=9000", "is one for all, tokens=3000"),
+    ("stages.r1zero.group_size=4", "stages.r1zero"),
+    ("seed=4", "a comparison sets the seed and the name itself"),
+    ("evaluation.problems=1", "they would be tested on other problems"),
+    ("tasks.countdown.numbers=4", "they would be tested on other problems"),
+    ("evaluation=null", "a comparison needs it"),
+    ("stages.r1_zero.rewards.format={weight: 0.1, last_steps: 3}", "last_steps counts from the end"),
+    ("stages.r1_zero.group_size=2", "variants plain and other are the same"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED)
+def test_variants_that_could_not_be_compared_are_refused(override, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
+        prepared(tmp_path, Variant("plain", ()), Variant("other", (override,)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_runs_of_other_settings_is_left_alone(tmp_path):
+    (member,) = prepared(tmp_path, Variant("plain", ()))
+    before = member.recipe.read_text()
+    assert prepared(tmp_path, Variant("plain", ()), overrides=["threads=2"]) == [member]
+    before = member.recipe.read_text()
+    with pytest.raises(RecipeError, match=r"seed-1\.yaml: was made with other settings or another budget"):
+        prepared(tmp_path, Variant("plain", ()), budget=Budget("tokens", 9000))
+    assert member.recipe.read_text() == before
 
 
 def test_more_updates_of_a_step_take_smaller_ones_by_the_square_root(tmp_path):
@@ -93,12 +126,6 @@ def test_more_updates_of_a_step_take_smaller_ones_by_the_square_root(tmp_path):
     falling = f"{rate}={{shape: linear, points: {{1: 1e-4, 9: 1e-5}}}}"
     with pytest.raises(RecipeError, match="is a schedule; it cannot be scaled"):
         prepare("tiny", spec, variants, TOKENS, [1], tmp_path, [falling], scale_learning_rate=True)
-
-
-def test_no_variant_has_another_budget(tmp_path):
-    with pytest.raises(RecipeError, match="the budget of a comparison is one for all, 3000"):
-        prepared(tmp_path, Variant("more", ("stages.r1_zero.limits.sampled_tokens=9000",)))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_variant_is_refused_before_anything_is_written(tmp_path):
@@ -122,6 +149,8 @@ WRONG = [
     (["--presets", "grpo", "--budget", "3000"], "expected tokens=N or steps=N"),
     (["--presets", "grpo", "--budget", "tokens=0"], "expected tokens=N or steps=N"),
     (["--presets", "grpo", "grpo", "--budget", "steps=1"], "two variants are named 'grpo'"),
+    (["--vary", "stages.r1_zero.group_size", "--budget", "steps=1"], "give its values after it"),
+    (["--variant", "comparison.png", "--budget", "steps=1"], "that is the name of the report"),
     (["--variant", "a/b", "--budget", "steps=1"], "variant 'a/b': its name"),
     (["--variant", "a", "x.y=1", "--budget", "steps=1"], "x: unknown key"),
 ]
@@ -159,13 +188,17 @@ def test_a_comparison_runs_what_is_missing_and_reports_all(tmp_path, capsys):
 
 
 def test_runs_that_fail_are_named_with_their_reason_and_the_others_are_made(tmp_path):
-    members = prepared(tmp_path, Variant("bad", ()), Variant("good", ()), budget=Budget("steps", 1))
+    members = prepared(
+        tmp_path, Variant("bad", ()), Variant("good", ("stages.r1_zero.group_size=3",)), budget=STEP
+    )
     text = members[0].recipe.read_text()
     members[0].recipe.write_text(text.replace("base: micro", "base: ./nothing-here"))
     said = []
-    with pytest.raises(UserError, match=r"1 of 2 runs failed:\nbad, seed 1: .*nothing-here"):
-        run_members(members, 1, said.append, StopFlag())
-    assert said[1] == "good, seed 1: done"
+    (failed,) = run_members(members, 1, said.append, StopFlag())
+    assert failed.startswith("bad, seed 1: ")
+    assert "nothing-here" in failed
+    assert said == [failed, "good, seed 1: done"]
+    assert [is_finished(member.folder, "r1_zero") for member in members] == [False, True]
 
 
 def test_an_interrupted_comparison_saves_its_runs_and_goes_on(tmp_path):
@@ -201,6 +234,7 @@ def test_the_interval_over_seeds_is_students():
     assert (mean, half) == (2.0, pytest.approx(2.4843, abs=1e-4))
     assert seed_interval([0.0, 1.0])[1] == pytest.approx(12.706 * 0.5)
     assert seed_interval([5.0]) == (5.0, math.inf)
+    assert seed_interval([0.0, 0.0, 0.0]) == (0.0, math.inf)  # alike: that says nothing of the spread
     ten = seed_interval([0.0] * 5 + [1.0] * 5)[1]
     assert ten == pytest.approx(2.2622 * math.sqrt(10 / 36) / math.sqrt(10), rel=1e-3)
 
@@ -231,7 +265,17 @@ def test_the_summary_is_of_the_end_and_the_best_variant_stands_first():
     headings, rows = table_rows(found)
     assert headings[:2] == ["variant", "pass@1"]
     assert [row[0] for row in rows] == ["high", "low"]
-    assert rows[0][1] == "90.0 ± 0.0%"
+    assert (rows[0][1], rows[1][1]) == ("90.0%", "40.0 ± 127.1%")
+
+
+def test_a_number_that_no_step_has_is_left_open():
+    run = curve("a", 1, [10, 20, 30], [0.1, 0.2, 0.3], 0.5)
+    run.measures["entropy"][:] = math.nan
+    found = summary([run])
+    assert found["a"]["entropy"] == {"mean": None, "half_ci95": None, "seeds": {}}
+    json.dumps(found, allow_nan=False)
+    headings, rows = table_rows(found)
+    assert rows[0][headings.index("entropy")] == "–"
 
 
 def test_an_unfinished_run_is_named(tmp_path):

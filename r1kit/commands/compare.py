@@ -17,11 +17,11 @@ from rich.table import Table
 
 from r1kit.commands.console import command_console
 from r1kit.errors import Interrupted, UserError
-from r1kit.files import write_atomic, write_json
+from r1kit.files import lock, write_atomic, write_json
 from r1kit.learning.algorithms import ALGORITHMS
 from r1kit.pipeline.comparison import Budget, Member, Variant, prepare, stage_to_compare
 from r1kit.pipeline.comparison_runs import run_members
-from r1kit.report.comparison import markdown, read_curve, summary, table_rows
+from r1kit.report.comparison import is_finished, markdown, read_curve, summary, table_rows
 from r1kit.report.comparison_picture import draw_comparison
 from r1kit.tracking.stop import StopFlag
 from r1kit.tracking.terminal import printable
@@ -39,9 +39,10 @@ def compare(arguments: argparse.Namespace) -> int:
     variants = _variants(arguments, spec.name)
     budget = _budget(arguments.budget)
     out: Path = arguments.out or Path("runs") / f"compare-{Path(arguments.recipe).stem}"
-    if arguments.parallel > 1 and not any(text.startswith("threads=") for text in overrides):
-        overrides.append(f"threads={max(1, (os.cpu_count() or 1) // arguments.parallel)}")
     seeds = range(1, arguments.seeds + 1)
+    parallel = min(arguments.parallel, len(variants) * len(seeds))
+    if parallel > 1 and not any(text.startswith("threads=") for text in overrides):
+        overrides.append(f"threads={max(1, (os.cpu_count() or 1) // parallel)}")
     members = prepare(
         arguments.recipe,
         spec,
@@ -51,6 +52,7 @@ def compare(arguments: argparse.Namespace) -> int:
         out,
         overrides,
         scale_learning_rate=arguments.scale_learning_rate,
+        write=not arguments.report_only,
     )
     console.print(
         f"{len(members)} runs in {out}: {len(variants)} of {spec.name} for each seed, {budget.amount:,}"
@@ -58,15 +60,20 @@ def compare(arguments: argparse.Namespace) -> int:
         markup=False,
         soft_wrap=True,
     )
+    failures = [] if arguments.report_only else _run(members, parallel, out, console)
+    _report(console, members, spec.name, out, f"{spec.name}: {budget.amount:,} {budget.unit} a run")
+    if failures:
+        raise UserError(f"{len(failures)} of {len(members)} runs failed:\n" + "\n".join(failures))
+    return 0
+
+
+def _run(members: Sequence[Member], parallel: int, out: Path, console: Console) -> list[str]:
     try:
-        with StopFlag() as stop:
-            if not arguments.report_only:
-                run_members(members, arguments.parallel, lambda line: _say(console, line), stop)
+        with lock(out), StopFlag() as stop:
+            return run_members(members, parallel, lambda line: _say(console, line), stop)
     except Interrupted as stopped:
         again = shlex.join(["r1kit", *sys.argv[1:]])
         raise Interrupted(f"{stopped}; go on with: {again}") from None
-    _report(console, members, spec.name, out, f"{spec.name}: {budget.amount:,} {budget.unit} a run")
-    return 0
 
 
 def _say(console: Console, line: str) -> None:
@@ -74,7 +81,13 @@ def _say(console: Console, line: str) -> None:
 
 
 def _report(console: Console, members: Sequence[Member], stage: str, out: Path, title: str) -> None:
-    curves = [read_curve(member.variant, member.seed, member.folder, stage) for member in members]
+    there = [member for member in members if is_finished(member.folder, stage)]
+    if not there:
+        raise UserError(f"{out}: no run of it is finished yet")
+    if len(there) < len(members):
+        missing = [f"{member.variant}/seed-{member.seed}" for member in members if member not in there]
+        _say(console, f"left out, not finished: {', '.join(missing)}")
+    curves = [read_curve(member.variant, member.seed, member.folder, stage) for member in there]
     found = summary(curves)
     headings, rows = table_rows(found)
     write_json(out / NUMBERS, {"title": title, "variants": found})
@@ -97,15 +110,19 @@ def _variants(arguments: argparse.Namespace, stage: str) -> list[Variant]:
     presets = list(ALGORITHMS) if arguments.presets == [ALL] else arguments.presets or []
     found += [Variant(name, (f"stages.{stage}.algorithm={name}",)) for name in presets]
     for key, *values in arguments.vary or []:
+        if not values:
+            raise UserError(f"compare: --vary {key}: give its values after it")
         found += [Variant(_plain(f"{key.split('.')[-1]}-{value}"), (f"{key}={value}",)) for value in values]
     found += [Variant(name, tuple(settings)) for name, *settings in arguments.variant or []]
     names = [variant.name for variant in found]
     if not names:
         raise UserError("compare: nothing to compare; give --presets, --vary or --variant")
     for name in names:
+        if name.startswith("comparison"):
+            raise UserError(f"compare: variant {name!r}: that is the name of the report")
         if not _NAME.fullmatch(name):
             raise UserError(f"compare: variant {name!r}: its name must be 1-40 of A-Z a-z 0-9 . _ -")
-        if names.count(name) > 1:
+        if [other.lower() for other in names].count(name.lower()) > 1:
             raise UserError(f"compare: two variants are named {name!r}")
     return found
 
@@ -117,7 +134,7 @@ def _plain(text: str) -> str:
 def _budget(text: str) -> Budget:
     """`tokens=600000` or `steps=30`. Raises UserError."""
     unit, _, amount = text.partition("=")
-    digits = amount.replace("_", "")
+    digits = amount.replace("_", "")[:16]
     if unit not in ("tokens", "steps") or not digits.isascii() or not digits.isdigit() or int(digits) < 1:
         raise UserError(f"compare: --budget {text!r}: expected tokens=N or steps=N, e.g. tokens=600000")
     return Budget("tokens" if unit == "tokens" else "steps", int(digits))

@@ -81,6 +81,7 @@ def prepare(
     overrides: Sequence[str] = (),
     *,
     scale_learning_rate: bool = False,
+    write: bool = True,
 ) -> list[Member]:
     """Check every variant, then write the recipe file of every run, all variants of a seed after one another.
 
@@ -91,45 +92,104 @@ def prepare(
     learning rate, unless it has one of its own: an update sees 1/k of the rollouts. Source: the square root
     rule for Adam, Malladi et al. 2022, arXiv 2205.10287.
 
-    Raises RecipeError, before anything is written.
+    Without `write` nothing is written. Raises RecipeError, before anything is written: also for variants that
+    are the same, that would be tested on other problems, or spend another budget, and where `out` holds runs
+    of other settings.
     """
     made: list[tuple[Member, dict[str, Any]]] = []
+    tested: dict[str, Any] = {}
     for seed in seeds:
         for variant in variants:
-            own = [*overrides, *variant.overrides]
-            layered = load_layers(recipe, [*_budget(spec, budget, own), *own, f"seed={seed}"])
-            _narrow(layered, spec.name, f"{layered.data['name']}-{variant.name}")
-            settings = _settings(check_recipe(layered).stage(spec.name))
-            _within(spec.name, settings, budget)
-            rate = f"stages.{spec.name}.optimizer.learning_rate"
-            if scale_learning_rate and not any(text.startswith(f"{rate}=") for text in variant.overrides):
-                _scale(layered, spec.name, settings)
+            data = _run_data(recipe, spec.name, variant, budget, seed, overrides, scale_learning_rate)
             folder = out / variant.name / f"seed-{seed}"
             member = Member(variant.name, seed, folder, folder.with_suffix(".yaml"))
-            made.append((member, layered.data))
+            _check_others(member, data, made, tested)
+            made.append((member, data))
     for member, data in made:
+        _check_earlier(member, data)
+    for member, data in made if write else ():
         member.recipe.parent.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         write_atomic(member.recipe, text.encode())
     return [member for member, _ in made]
 
 
-def _budget(spec: StageSpec, budget: Budget, own: Sequence[str]) -> list[str]:
-    at = f"stages.{spec.name}"
+def _run_data(
+    recipe: str,
+    stage: str,
+    variant: Variant,
+    budget: Budget,
+    seed: int,
+    overrides: Sequence[str],
+    scale_learning_rate: bool,
+) -> dict[str, Any]:
+    """The recipe of one run, as plain data."""
+    own, at = [*overrides, *variant.overrides], f"stages.{stage}"
+    for text in own:
+        if text.partition("=")[0].strip() in ("seed", "name"):
+            raise RecipeError(
+                f"variant {variant.name}: {text}: a comparison sets the seed and the name itself"
+            )
+    settings = _settings(check_recipe(load_layers(recipe, own)).stage(stage))
+    _require_no_limits(variant, settings, own, at, budget)
+    layered = load_layers(recipe, [*own, *_budget(settings, own, at, budget), f"seed={seed}"])
+    _narrow(layered, stage, f"{layered.data['name']}-{variant.name}")
+    if layered.data.get("evaluation") is None:
+        raise RecipeError(f"{layered.top}: evaluation: a comparison needs it, to test every variant")
+    rate = f"{at}.optimizer.learning_rate"
+    if scale_learning_rate and not any(text.startswith(f"{rate}=") for text in variant.overrides):
+        _scale(layered, stage, settings)
+    check_recipe(layered)
+    return layered.data
+
+
+def _require_no_limits(
+    variant: Variant, settings: RLStageSettings, own: Sequence[str], at: str, budget: Budget
+) -> None:
+    """One budget for all: nobody sets its own, or counts from an end that is not known before."""
+    for key in ("steps", "limits.sampled_tokens"):
+        if any(text.startswith(f"{at}.{key}=") for text in own):
+            raise RecipeError(
+                f"variant {variant.name}: {at}.{key}: the budget of a comparison is one for all,"
+                f" {budget.unit}={budget.amount}"
+            )
+    terms = [
+        *settings.rewards.values(),
+        *(settings.tasks.values() if isinstance(settings.tasks, dict) else ()),
+    ]
+    late = any(not isinstance(term, float | int) and term.last_steps is not None for term in terms)
+    if budget.unit == "tokens" and late:
+        raise RecipeError(
+            f"variant {variant.name}: {at}: last_steps counts from the end, which a budget of tokens does not"
+            " know; use --budget steps=N"
+        )
+
+
+def _budget(settings: RLStageSettings, own: Sequence[str], at: str, budget: Budget) -> list[str]:
     if budget.unit == "steps":
         return [f"{at}.steps={budget.amount}"]
-    found = [f"{at}.limits.sampled_tokens={budget.amount}"]
+    found = [
+        f"{at}.limits.sampled_tokens={budget.amount}",
+        f"{at}.steps={_most_steps(settings, budget.amount)}",
+    ]
     if not any(text.startswith(f"{at}.optimizer.schedule=") for text in own):
         found.append(f"{at}.optimizer.schedule=constant")
-    if not any(text.startswith(f"{at}.steps=") for text in own):
-        found.append(f"{at}.steps={_most_steps(_settings(spec), budget.amount)}")
     return found
 
 
 def _most_steps(settings: RLStageSettings, tokens: int) -> int:
-    """Steps that surely sample so many tokens, a thirtieth of the longest response each."""
-    shortest = max(1, settings.sampling.max_new_tokens // 30)
-    return math.ceil(tokens / (settings.questions_per_step * settings.group_size * shortest))
+    """Steps that surely sample so many tokens: every response has one at least."""
+    sizes = {"questions_per_step": settings.questions_per_step, "group_size": settings.group_size}
+    fewest = {
+        name: settings.schedules[name].points.values() if name in settings.schedules else [size]
+        for name, size in sizes.items()
+    }
+    return min(
+        _MOST_STEPS, math.ceil(tokens / max(1, math.prod(int(min(values)) for values in fewest.values())))
+    )
+
+
+_MOST_STEPS = 100_000  # a comparison's runs are short; every step of the plan is checked before
 
 
 def _narrow(layered: Layered, stage: str, name: str) -> None:
@@ -156,9 +216,31 @@ def _scale(layered: Layered, stage: str, settings: RLStageSettings) -> None:
     }
 
 
-def _within(stage: str, settings: RLStageSettings, budget: Budget) -> None:
-    if budget.unit == "tokens" and settings.limits.sampled_tokens != budget.amount:
+def _check_others(
+    member: Member,
+    data: Mapping[str, Any],
+    made: Sequence[tuple[Member, Mapping[str, Any]]],
+    tested: dict[str, Any],
+) -> None:
+    """A variant differs from the others, but not in what it is tested on."""
+    for other, theirs in made:
+        if other.seed == member.seed and {**theirs, "name": ""} == {**data, "name": ""}:
+            raise RecipeError(f"variants {other.variant} and {member.variant} are the same")
+    tasks = {name: data["tasks"].get(name) for name in data["evaluation"]["tasks"]}
+    if tested.setdefault("all", (data["evaluation"], tasks)) != (data["evaluation"], tasks):
         raise RecipeError(
-            f"stages.{stage}.limits.sampled_tokens={settings.limits.sampled_tokens}: the budget of a"
-            f" comparison is one for all, {budget.amount}"
+            f"variant {member.variant}: evaluation or a task of it differs from the first variant's: they"
+            " would be tested on other problems; train it on a task of another name"
+        )
+
+
+def _check_earlier(member: Member, data: Mapping[str, Any]) -> None:
+    """The folder holds no run of other settings; the number of threads may change."""
+    if not member.recipe.exists():
+        return
+    earlier = yaml.safe_load(member.recipe.read_text(encoding="utf-8"))
+    if not isinstance(earlier, dict) or {**earlier, "threads": 0} != {**data, "threads": 0}:
+        raise RecipeError(
+            f"{member.recipe}: was made with other settings or another budget; give the same, or another"
+            " --out"
         )

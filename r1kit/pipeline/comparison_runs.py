@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from r1kit.errors import Interrupted, UserError
+from r1kit.errors import Interrupted
 from r1kit.pipeline.comparison import Member
 from r1kit.tracking.stop import StopFlag
 
@@ -19,15 +19,14 @@ _LOOK_EVERY = 0.3  # seconds between looks at the processes and the stop flag
 _PATIENCE = 600.0  # seconds that an interrupted run has to finish its step and to save
 
 
-def run_members(members: Sequence[Member], parallel: int, say: Callable[[str], None], stop: StopFlag) -> None:
+def run_members(
+    members: Sequence[Member], parallel: int, say: Callable[[str], None], stop: StopFlag
+) -> list[str]:
     """Run what is missing of each member, `parallel` at a time; what has been run is left as it is.
 
     A run that goes on from where it broke off, or is done, is the same as an unbroken one. What each prints
-    is in `seed-N.log` beside its folder.
-
-    Raises:
-        UserError: after all others have been run, for those that failed, with the last line of each.
-        Interrupted: the stop flag was set; every run has saved its state.
+    is in `seed-N.log` beside its folder. A run that fails stops no other: each is given back with its last
+    line. Raises Interrupted when the stop flag was set.
     """
     waiting, running = list(members), dict[subprocess.Popen[bytes], Member]()
     failed: list[str] = []
@@ -53,9 +52,8 @@ def run_members(members: Sequence[Member], parallel: int, say: Callable[[str], N
                 process.kill()
             process.wait()
     if stop.requested:
-        raise Interrupted("comparison: stopped, every run has saved its state")
-    if failed:
-        raise UserError(f"{len(failed)} of {len(members)} runs failed:\n" + "\n".join(failed))
+        raise Interrupted("comparison: stopped; what the runs have saved is kept")
+    return failed
 
 
 def _start(member: Member) -> subprocess.Popen[bytes]:

@@ -40,9 +40,10 @@ class Curve:
     final: Mapping[str, float]  # pass@1 of each task on held-out problems
 
     def at_the_end(self, measure: str) -> float:
-        """The mean of a measure over the last fifth of the run's tokens."""
-        late = self.tokens_N >= (1 - _LAST) * self.tokens_N[-1]
-        return float(np.nanmean(self.measures[measure][late]))
+        """The mean of a measure over the last fifth of the run's tokens; NaN where no step has it."""
+        late = self.measures[measure][self.tokens_N >= (1 - _LAST) * self.tokens_N[-1]]
+        known = late[~np.isnan(late)]
+        return float(known.mean()) if known.size else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class Figure:
     def of(cls, values: Sequence[float]) -> Figure:
         """By Student's t over the seeds."""
         return cls(*seed_interval(values))
+
+
+def is_finished(folder: Path, stage: str) -> bool:
+    """Whether a run has been trained and tested."""
+    return stage in results(folder) and (folder / "stages" / stage / "metrics.jsonl").exists()
 
 
 def read_curve(variant: str, seed: int, folder: Path, stage: str) -> Curve:
@@ -82,7 +88,8 @@ def on_grid(curves: Sequence[Curve], measure: str, axis: str, points: int = 60) 
     `axis` is "tokens" or "minutes". Each point is the mean of three steps, which tells more than one.
     """
     xs = [curve.tokens_N if axis == "tokens" else curve.minutes_N for curve in curves]
-    grid = np.linspace(max(x[0] for x in xs), min(x[-1] for x in xs), points)
+    first = max(x[0] for x in xs)
+    grid = np.linspace(first, max(first, min(x[-1] for x in xs)), points)
     smooth = [_smoothed(curve.measures[measure]) for curve in curves]
     return grid, np.stack([np.interp(grid, x, y) for x, y in zip(xs, smooth, strict=True)])
 
@@ -92,8 +99,8 @@ def _smoothed(values_N: Values) -> Values:
     padded = np.pad(values_N, 1, constant_values=np.nan)
     windows = np.stack([padded[:-2], padded[1:-1], padded[2:]])
     known = ~np.isnan(windows)
-    sums: Values = np.where(known, windows, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    return sums
+    means: Values = np.where(known, windows, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    return np.where(known.any(0), means, np.nan)
 
 
 def summary(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
@@ -114,10 +121,18 @@ def summary(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
 
 
 def _entry(curves: Sequence[Curve], values: Sequence[float]) -> dict[str, Any]:
-    figure = Figure.of(values)
-    half = figure.half if math.isfinite(figure.half) else None
-    seeds = {str(curve.seed): value for curve, value in zip(curves, values, strict=True)}
-    return {"mean": figure.mean, "half_ci95": half, "seeds": seeds}
+    """A mean over the seeds that have the number; None where none has."""
+    known = {
+        str(curve.seed): value for curve, value in zip(curves, values, strict=True) if math.isfinite(value)
+    }
+    if not known:
+        return {"mean": None, "half_ci95": None, "seeds": {}}
+    figure = Figure.of([*known.values()])
+    return {
+        "mean": figure.mean,
+        "half_ci95": figure.half if math.isfinite(figure.half) else None,
+        "seeds": known,
+    }
 
 
 def table_rows(found: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -125,14 +140,15 @@ def table_rows(found: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[
     tasks = [key for key in next(iter(found.values())) if key.startswith("pass@1/")]
     shared = len(tasks) == 1
     headings = ["variant", *("pass@1" if shared else key.removeprefix("pass@1/") for key in tasks)]
-    headings += ["accuracy at the end", "tokens a response", "entropy", "steps", "minutes"]
+    headings += ["accuracy at the end", "tokens a response", "entropy", "thousand tokens", "steps", "minutes"]
     order = sorted(found, key=lambda name: -sum(found[name][key]["mean"] for key in tasks))
     rows = []
     for name in order:
         record = found[name]
         row = [name, *(_percent(record[key]) for key in tasks), _percent(record["accuracy"])]
         row += [_number(record["response_tokens"], 0), _number(record["entropy"], 3)]
-        rows.append([*row, f"{record['steps']['mean']:.0f}", f"{record['minutes']['mean']:.1f}"])
+        row += [f"{record['sampled_tokens']['mean'] / 1000:.0f}", f"{record['steps']['mean']:.0f}"]
+        rows.append([*row, f"{record['minutes']['mean']:.1f}"])
     return headings, rows
 
 
@@ -143,11 +159,15 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _percent(entry: Row) -> str:
+    if entry["mean"] is None:
+        return "–"
     half = entry["half_ci95"]
     return f"{100 * entry['mean']:.1f}" + ("%" if half is None else f" ± {100 * half:.1f}%")
 
 
 def _number(entry: Row, digits: int) -> str:
+    if entry["mean"] is None:
+        return "–"
     half = entry["half_ci95"]
     return f"{entry['mean']:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 

@@ -55,7 +55,7 @@ def draw_comparison(curves: Sequence[Curve], out: Path, title: str) -> Path:
 
 def _figure(by_name: Mapping[str, Sequence[Curve]], title: str) -> Page:
     seeds = max(len(own) for own in by_name.values())
-    bands = "bands: 95% intervals over the seeds; dots: single seeds" if seeds > 1 else "dots: single runs"
+    bands = "bands: 95% intervals over the seeds; dots: single seeds" if seeds > 2 else "dots: single runs"
     tasks = list(next(iter(by_name.values()))[0].final)
     rows = math.ceil(len(by_name) / _IN_A_ROW)
     heights = [0.14 * rows, 1.0, 1.0, 1.0] + ([0.3 + 0.11 * len(by_name)] if tasks else [])
@@ -95,8 +95,9 @@ def _draw_measure(
         x, values_RN = on_grid(own, measure, axis)
         x = x / 1000 if axis == "tokens" else x
         axes.plot(x, values_RN.mean(0), linestyle=line, color=colour, linewidth=1.8, label=name)
-        if len(own) > 1:
+        if len(own) > 2:  # two seeds' intervals would fill the picture
             halves = np.array([Figure.of(list(column)).half for column in values_RN.T])
+            halves[~np.isfinite(halves)] = 0.0  # seeds that are all alike there
             middle = values_RN.mean(0)
             low, high = middle - halves, middle + halves
             if measure == "accuracy":
@@ -112,7 +113,10 @@ def _draw_measure(
         axes.set_ylim(0, 1)
     else:
         means = [on_grid(own, measure, axis)[1].mean(0) for own in by_name.values()]
-        axes.set_ylim(0, 1.25 * float(max(np.nanmax(mean) for mean in means)))
+        highest = max(
+            (value for mean in means for value in mean.tolist() if math.isfinite(value)), default=1.0
+        )
+        axes.set_ylim(0, 1.25 * highest)
 
 
 def _draw_final(

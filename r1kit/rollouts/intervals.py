@@ -68,12 +68,12 @@ def seed_interval(values: Sequence[float]) -> tuple[float, float]:
     """The mean over runs with different seeds and half the width of its 95% interval, by Student's t.
 
     Few seeds give wide intervals: with three, half a width is 2.5 standard deviations. One seed says nothing
-    of the spread: infinity. Raises ValueError without any value.
+    of the spread, nor do equal values: infinity. Raises ValueError without any value.
     """
     found = np.asarray(values, dtype=float)
     if not found.size:
         raise ValueError("the mean of no value")
-    if found.size == 1:
+    if np.ptp(found) == 0.0:
         return float(found[0]), math.inf
     df = found.size - 1
     quantile = _T975[df - 1] if df <= len(_T975) else _student_quantile(NormalDist().inv_cdf(0.975), df)
