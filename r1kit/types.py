@@ -27,6 +27,10 @@ class Outcome(StrEnum):
     ERROR = "error"  # the verifier itself failed; the sample is unscored, not zero
 
 
+UNREADABLE_GOLD = "unreadable_gold"
+"""Field of a problem's reference: why its gold answer cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One chat turn: `Message("user", "Use 3, 7, 8 to make 29.")`."""
@@ -45,6 +49,11 @@ class Problem:
     reference: Mapping[str, Any]  # what the verifier needs, JSON-serialisable; never shown to the policy
     language: str = "en"  # ISO 639-1 code of the question
     tags: tuple[str, ...] = ()  # free labels, e.g. a difficulty
+
+    @property
+    def gradable(self) -> bool:
+        """False for a problem that was kept though its gold answer cannot be read."""
+        return UNREADABLE_GOLD not in self.reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class RewardEntry:
     counts_tokens: Callable[[Any], bool] = lambda parameters: False  # needs the sampled tokens, not only text
     about: Aspect = "all"
     batch: bool = False  # the function takes all samples of a step, and gives a list
+    without_gold: Callable[[Any], bool] = lambda parameters: False  # pays also where the gold is unreadable
     file: str | None = None  # the reward file that defines it
     table: tuple[
         Mapping[str, Any], ...
@@ -84,6 +85,7 @@ def reward(
     counts_tokens: Callable[[Any], bool] = lambda parameters: False,
     about: Aspect = "all",
     batch: bool = False,
+    without_gold: Callable[[Any], bool] = lambda parameters: False,
 ) -> Callable[[Function], Function]:
     """Register the decorated term: `(sample, parameters) -> number`, or `(sample)` without parameters.
 
@@ -105,7 +107,7 @@ def reward(
             )
         called = _callable_as_term(name, function, parameters, "samples" if batch else "sample")
         REWARDS[name] = RewardEntry(
-            name, called, low, high, formula, source, parameters, counts_tokens, about, batch
+            name, called, low, high, formula, source, parameters, counts_tokens, about, batch, without_gold
         )
         return function
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from r1kit.rewards.published import has_format
 from r1kit.rewards.registry import RewardInput, reward
 from r1kit.rewards.settings import PublishedParameters
-from r1kit.settings import Settings
 from r1kit.types import Outcome
 
+UNREADABLE_GOLD_PAYS = 0.5
+"""As published; see `accuracy`."""
 
-class AccuracyParameters(Settings):
-    """Of `accuracy`."""
+
+class AccuracyParameters(PublishedParameters):
+    """Of `accuracy`; as published, it is 0.5 for whatever answers a question whose gold cannot be read."""
 
     needs_format: bool = False
     """Pay for a correct answer only within the strict form, as Logic-RL does; else wherever it is found."""
@@ -24,9 +26,16 @@ class AccuracyParameters(Settings):
     source="DeepSeek-R1, section 2.2.2",
     parameters=AccuracyParameters,
     about="answer",
+    without_gold=lambda parameters: parameters.published,
 )
 def accuracy(sample: RewardInput, parameters: AccuracyParameters) -> float:
-    """1.0 for a CORRECT verdict."""
+    """1.0 for a CORRECT verdict.
+
+    As published (by the from-scratch walk-through), 0.5 where the gold answer cannot be read. Such a sample
+    is unscored otherwise, and a task keeps such problems only where its settings say so.
+    """
+    if not sample.problem.gradable:
+        return UNREADABLE_GOLD_PAYS
     formed = sample.parsed.well_formed or not parameters.needs_format
     return 1.0 if sample.verdict.correct and formed else 0.0
 
