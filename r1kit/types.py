@@ -132,7 +132,8 @@ class Failure(StrEnum):
     WRONG_COUNT = "wrong_count"  # a term of whole batches gave more or fewer numbers than samples
     HUNG = "hung"  # it took longer than its limit
     DIED = "died"  # its process ended, twice
-    NOT_TRIED = "not_tried"  # too many samples before it hung or died
+    OUT_OF_MEMORY = "out_of_memory"  # it took more memory than its limit
+    NOT_TRIED = "not_tried"  # too many samples before it hung, died or ran out of memory
     NO_SCORE = "no_score"  # its model or judge gave none
 
 

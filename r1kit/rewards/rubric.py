@@ -44,6 +44,8 @@ class TermSpec(Settings):
     """The reward file that defines the name; without it, a built-in term."""
     seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     """Of a term from a file: processor time for one sample, or for a batch that is scored as a whole."""
+    memory_mb: Annotated[int, Field(ge=16, le=1 << 20)] = 2048
+    """Of a term from a file: MiB of memory that scoring may take beyond what importing the file took."""
     weight: Annotated[float, Field(allow_inf_nan=False)] | Schedule = 1.0
     """Factor of the term in the total, or a schedule of it over the steps."""
     params: dict[str, Any] = Field(default={})
