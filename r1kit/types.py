@@ -113,6 +113,11 @@ class Verdict:
         """True for CORRECT alone."""
         return self.outcome is Outcome.CORRECT
 
+    @property
+    def has_form(self) -> bool:
+        """Whether there is an answer, and of the task's form."""
+        return self.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
+
 
 @dataclass(frozen=True, slots=True)
 class Reward:

@@ -327,6 +327,11 @@ def test_programs_are_no_english_in_a_chinese_text() -> None:
     assert words < length / 5000
 
 
+@pytest.mark.parametrize("opening", ["```\n", "`", "$", "```\n# "])
+def test_long_words_before_one_sign_take_linear_time(opening: str) -> None:
+    assert_linear(lambda text: word_counts(f"{opening}{text}=", "zh"), "ab cd, ")
+
+
 def test_dollars_of_money_hide_no_words() -> None:
     assert word_counts("it costs $5 and then $7 more")["en"] == 5
 

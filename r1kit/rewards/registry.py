@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -112,6 +113,10 @@ def reward(
         return function
 
     return register
+
+
+yes_or_no = functools.partial(reward, low=0.0, high=1.0)
+"""Register a term that is 1 or 0: the function returns whether."""
 
 
 def find(name: str) -> RewardEntry:

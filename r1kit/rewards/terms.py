@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from r1kit.rewards.published import has_format
-from r1kit.rewards.registry import RewardInput, reward
+from r1kit.rewards.registry import RewardInput, reward, yes_or_no
 from r1kit.rewards.settings import PublishedParameters
-from r1kit.types import Outcome
 
 UNREADABLE_GOLD_PAYS = 0.5
 """As published; see `accuracy`."""
@@ -40,16 +39,14 @@ def accuracy(sample: RewardInput, parameters: AccuracyParameters) -> float:
     return 1.0 if sample.verdict.correct and formed else 0.0
 
 
-@reward(
+@yes_or_no(
     "format",
-    low=0.0,
-    high=1.0,
     formula="1 if the response is <think>text</think> <answer>text</answer>, the answer of the task's form",
     source="DeepSeek-R1, section 2.2.2",
     parameters=PublishedParameters,
     about="form",
 )
-def format_(sample: RewardInput, parameters: PublishedParameters) -> float:
+def format_(sample: RewardInput, parameters: PublishedParameters) -> bool:
     """1.0 for the strict tags around an answer of the task's own form.
 
     The second condition is ours: a format reward that pays for any text between the tags teaches the policy
@@ -57,6 +54,5 @@ def format_(sample: RewardInput, parameters: PublishedParameters) -> float:
     repeated, and have lines of text after them.
     """
     if parameters.published:
-        return 1.0 if has_format(sample.completion.text) else 0.0
-    has_form = sample.verdict.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
-    return 1.0 if sample.parsed.well_formed and has_form else 0.0
+        return has_format(sample.completion.text)
+    return sample.parsed.well_formed and sample.verdict.has_form

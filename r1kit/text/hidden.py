@@ -25,10 +25,10 @@ _LETTER = r"[^\W\d_]"
 _NO_SPACES = "㐀-䶿一-鿿ぁ-ゖァ-ヺก-ฺ"
 _OTHER = re.compile(r"(?:(?![A-Za-zÀ-ɏͰ-Ͽἀ-῿])[^\W\d_])+")  # letters beyond Latin ones and Greek variables
 _PART = re.compile(r"[A-Z]?[a-z]+(?:['’][a-z]+)?|[A-Z]+(?![a-z])")  # of camelCase and under_scores
-_WORDS_ALONE = re.compile(r"[A-Za-z'’ \t,.;:!?~-]*[A-Za-z][A-Za-z'’ \t,.;:!?~-]*")
+_WORDS_ALONE = re.compile(r"(?=[^A-Za-z]*+[A-Za-z])[A-Za-z'’ \t,.;:!?~-]++")
 _COMMENT = re.compile(r"(?:^|[ \t])(?:#+|//+|--|/\*+)[ \t]+([^\n]*)")
 _STRING = re.compile(r"\"[^\"\n]*\"|(?<!\w)'[^'\n]*'")
-_FENCE_NAME = re.compile(r"```[^\n`]*\n")
+_FENCE_NAME = re.compile(r"```[A-Za-z0-9+#.-]{0,15}[ \t]*\n")
 _TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|mbox|operatorname)\b")
 _COMMAND = re.compile(r"\\([a-zA-Z]+)\*?")
 _LAYOUT = re.compile(r"[${}~&()\[\]\s.,;:!?'’-]+|\\[\\(),;:!\[\] ]")
