@@ -79,14 +79,15 @@ LOSSES = {
         for name in AGGREGATIONS
     },
     **{
-        f"{name} off-policy with all terms": (
+        f"{name}, {aggregation}, off-policy with all terms": (
             objective(
-                "sequence_mean", loss=name, clip_low=0.5, clip_high=1.0, importance_cap=1.05, kl_beta=0.1,
+                aggregation, loss=name, clip_low=0.02, clip_high=0.05, importance_cap=1.05, kl_beta=0.1,
                 entropy_bonus=0.2,
             ),
             {"old_logprobs_BT": torch.full((6, 12), -3.1), "ref_logprobs_BT": torch.full((6, 12), -2.9)},
         )
         for name in POLICY_LOSSES
+        for aggregation in AGGREGATIONS
     },
 }  # fmt: skip
 
@@ -269,6 +270,22 @@ def test_several_minibatches_make_several_updates_against_the_same_old_policy():
     assert stats["skipped"] == 0.0
     # after the first update the ratio has left the clip range somewhere
     assert stats["clip/high"] + stats["clip/low"] > 0
+
+
+def test_each_pass_over_the_rollouts_is_cut_into_other_minibatches(monkeypatch):
+    learner, seen = learner_of(tiny_model(torch.float32)), []
+
+    def update(batch, loss, *, idle=()):
+        seen.append(sorted(map(tuple, batch.tokens_BT.tolist())))
+        return {"skipped": 0.0}
+
+    monkeypatch.setattr(learner, "update", update)
+    settings = _rl(2).model_copy(update={"batch": BatchSettings(minibatches=2, rollout_epochs=3)})
+    update_policy(learner, ragged_batch(), settings, None, seed=5)
+    assert (len(seen), settings.batch.updates, learner.updates) == (6, 6, 0)
+    passes = [seen[k] + seen[k + 1] for k in (0, 2, 4)]
+    assert all(len(rows) == len(ragged_batch()) == len(set(rows)) for rows in passes)
+    assert len({tuple(sorted(part)) for part in seen}) > 2
 
 
 def test_rows_without_advantage_are_measured_and_change_no_gradient():

@@ -34,7 +34,7 @@ def moody(sample):
 
 def go(out: Path, file: Path, *overrides: str, **options: Any) -> None:
     rewards = f"stages.r1_zero.rewards.moody={{file: {file}, weight: 0.5}}"
-    small = ["threads=1", "evaluation.stages=[base]", "stages.r1_zero.max_unscored_share=0.5"]
+    small = ["threads=1", "evaluation.stages=[base]", "stages.r1_zero.limits.unscored_share=0.5"]
     recipe = load_recipe("tiny", [f"base={checkpoint('qwen2')}", *small, rewards, *overrides])
     run_recipe(recipe, out, RunOptions(**options), Progress(quiet=True), StopFlag())
 

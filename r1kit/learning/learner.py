@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from r1kit.errors import UserError
+from r1kit.learning import ranks
 from r1kit.learning.batch import Batch
 from r1kit.learning.compute import operations
-from r1kit.learning.losses import Loss, LossOutput, TeacherLoss
+from r1kit.learning.losses import Loss, LossOutput, StatesLoss, TeacherLoss
 from r1kit.learning.microbatches import (
     ANY,
     FEW,
@@ -34,7 +35,7 @@ from r1kit.learning.microbatches import (
     packed_rows,
     padded,
     padded_in_few_shapes,
-    padding_share,
+    padding_tokens,
 )
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.schedules import learning_rate_factor
@@ -56,6 +57,8 @@ class Learner:
         temperature: of the distribution whose log-probabilities are trained; in RL that of the sampling.
     """
 
+    _settings_name = "optimizer"  # for messages
+
     def __init__(
         self,
         model: nn.Module,
@@ -68,12 +71,14 @@ class Learner:
         head_of(model)  # a model that cannot be trained is refused before any work
         decoder: Any = decoder_of(model)
         self.model = prepare_for_training(model, batch.gradient_checkpointing)
+        ranks.start_equal(self.model)
         # the function, not the module: a sampler that shares the model keeps the plain one
         self._compiled: Any = torch.compile(decoder.forward, dynamic=True) if batch.compile else None
         self.updates = 0  # updates done, the skipped ones included
         self.skipped = 0  # updates skipped because loss or gradient was not finite
         self.skipped_in_a_row = 0
         self.operations = 0  # floating-point operations of all passes so far, through other models too
+        self._shared_operations = 0  # those of all ranks, as of the last update; later ones are this rank's
         self.optimizer = make_optimizer(model, optimizer)
         self._settings = optimizer
         self._batch = batch
@@ -94,11 +99,15 @@ class Learner:
         (0 or 1), "padding" (share of the computed tokens), the loss's own token means, and, where the batch
         has the sampler's log-probabilities, their distance from the learner's own before any update on these
         rollouts, "logprob_gap/mean" and "logprob_gap/max".
+
+        Among several ranks (`learning/ranks.py`) `batch` is this one's share of the rows; the update and its
+        statistics are those of all shares together, and the same on every rank.
         """
         self.model.train()
+        batch = ranks.whole(batch)
         live = sorted(set(range(len(batch))) - set(idle))
         live_parts, idle_parts = self._parts(batch, live), self._parts(batch, idle)
-        sums = _Sums()
+        sums = Sums()
         with self._attention_in_use(self.model):  # around the backward pass too, which may recompute
             for part in live_parts:
                 self._measure(part.to(self._device), loss, sums).backward()  # type: ignore[no-untyped-call]
@@ -108,14 +117,17 @@ class Learner:
         self.model.eval()  # a sampler may share these weights
         trained, forward = (int(batch.lengths_B[rows].sum()) for rows in (live, list(idle)))
         self.operations += operations(self.model, trained=trained, forward=forward)
+        self._share_operations()
+        ranks.sum_gradients(self.model)
         stats = sums.means(batch.num_tokens)
-        return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
+        padding = ranks.mean(*padding_tokens(live_parts + idle_parts))
+        return stats | self._step(stats["loss"]) | {"padding": padding}
 
     def pass_over(self, updates: int) -> None:
         """Let the learning rate's schedule move on by updates for which there is nothing to learn from."""
         self.updates += updates
 
-    def settle(self, learning_rate: float, temperature: float) -> None:
+    def settle(self, learning_rate: float, temperature: float = 1.0) -> None:
         """The peak learning rate and the temperature of the updates that follow."""
         self._settings = self._settings.model_copy(update={"learning_rate": learning_rate})
         self._temperature = temperature
@@ -130,15 +142,19 @@ class Learner:
         # a teacher may have narrow weights; log-probabilities are float32 all the same
         dtype = torch.promote_types(next(model.parameters()).dtype, torch.float32)
         out_BT = torch.zeros(batch.tokens_BT.shape, dtype=dtype)
+        for part, states in self.passes(batch, model):
+            part.put(out_BT, self._logprobs(part, states)[0])
+        return out_BT
+
+    def passes(self, batch: Batch, model: nn.Module) -> Iterator[tuple[MicroBatch, States]]:
+        """What `model` makes of the batch, micro-batch by micro-batch, without gradient."""
         with self._attention_in_use(model):
             for part in self._parts(batch, range(len(batch))):
                 moved = part.to(self._device)
-                logprobs_N, _ = self._logprobs(moved, self._states(moved, model))
-                part_BT = torch.zeros(part.batch.tokens_BT.shape, dtype=out_BT.dtype)
-                part_BT[part.batch.loss_mask_BT] = logprobs_N.to("cpu", out_BT.dtype)
-                out_BT[torch.tensor(part.rows), : part_BT.shape[1]] = part_BT
+                with torch.no_grad():
+                    states = self._states(moved, model)
+                yield moved, states
         self.operations += operations(model, forward=int(batch.lengths_B.sum()))
-        return out_BT
 
     def counters(self) -> dict[str, int]:
         """The learner's state besides weights and optimizer, for a checkpoint."""
@@ -154,15 +170,19 @@ class Learner:
         self.updates = counters["updates"]
         self.skipped = counters["skipped"]
         self.skipped_in_a_row = counters["skipped_in_a_row"]
-        self.operations = counters["operations"]
+        self.operations = self._shared_operations = counters["operations"]
 
     def require_progress(self, limit: int) -> None:
         """Raise UserError when more than `limit` updates in a row were not finite."""
         if self.skipped_in_a_row > limit:
             raise UserError(
-                f"optimizer: {self.skipped_in_a_row} updates in a row had a loss or gradient that is not"
-                " finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
+                f"{self._settings_name}: {self.skipped_in_a_row} updates in a row had a loss or gradient that"
+                " is not finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
             )
+
+    def _share_operations(self) -> None:
+        own = self.operations - self._shared_operations
+        self.operations = self._shared_operations = self._shared_operations + ranks.total(own)
 
     def _layout_of(self, model: nn.Module) -> tuple[Layout, Grid]:
         if not self._batch.packing:
@@ -206,7 +226,7 @@ class Learner:
             chunk=self._batch.logprob_chunk,
         )
 
-    def _measure(self, part: MicroBatch, loss: Loss, sums: _Sums) -> Tensor:
+    def _measure(self, part: MicroBatch, loss: Loss, sums: Sums) -> Tensor:
         """The part's share of the loss; the statistics are added to `sums`."""
         batch, states = part.batch, self._states(part, self.model)
         logprobs_N, entropy_N = self._logprobs(part, states)
@@ -222,6 +242,8 @@ class Learner:
     def _apply(
         self, loss: Loss, part: MicroBatch, states: States, logprobs_N: Tensor, entropy_N: Tensor
     ) -> LossOutput:
+        if isinstance(loss, StatesLoss):
+            return loss(logprobs_N, entropy_N, part.batch, states)
         if not isinstance(loss, TeacherLoss):
             return loss(logprobs_N, entropy_N, part.batch)
         with torch.no_grad(), self._attention_in_use(loss.teacher):
@@ -250,29 +272,35 @@ class Learner:
 
 
 @dataclass(slots=True)
-class _Sums:
-    """Running sums over the parts of a batch, kept as tensors so that no part waits for the device."""
+class Sums:
+    """Running sums over the parts of a share, kept as tensors so that no part waits for the device."""
 
     loss: Tensor | float = 0.0
     tokens: dict[str, Tensor] = field(default_factory=dict)
     largest_gap: Tensor | None = None
 
     def add(self, loss: Tensor, token_sums: Mapping[str, Tensor]) -> None:
+        """Take in what a part adds to the loss and to the sums over tokens."""
         self.loss = self.loss + loss
         for name, value in token_sums.items():
             self.tokens[name] = self.tokens[name] + value if name in self.tokens else value
 
     def add_gap(self, gap_N: Tensor) -> None:
+        """Take in the distances of a part's log-probabilities from the sampler's."""
         if gap_N.numel():
             self.add(torch.zeros((), device=gap_N.device), {"logprob_gap/mean": gap_N.sum()})
             top = gap_N.max()
             self.largest_gap = top if self.largest_gap is None else torch.maximum(self.largest_gap, top)
 
     def means(self, num_tokens: int) -> dict[str, float]:
-        stats = {name: float(value) / max(num_tokens, 1) for name, value in self.tokens.items()}
-        if self.largest_gap is not None:
-            stats["logprob_gap/max"] = float(self.largest_gap)
-        return {"loss": float(self.loss), **stats}
+        """The loss, means over the tokens of all ranks, and the largest distance."""
+        added, highest = ranks.combined(
+            {"loss": float(self.loss), **{name: float(value) for name, value in self.tokens.items()}},
+            {} if self.largest_gap is None else {"logprob_gap/max": float(self.largest_gap)},
+        )
+        loss = added.pop("loss")
+        means = {name: value / max(num_tokens, 1) for name, value in added.items()}
+        return {"loss": loss, **means, **highest}
 
 
 def _takes_few_shapes(model: nn.Module) -> bool:

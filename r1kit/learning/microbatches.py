@@ -60,6 +60,14 @@ class MicroBatch:
         """The same on another device."""
         return replace(self, batch=self.batch.to(device), inputs=self.inputs.to(device))
 
+    def put(self, out_BT: Tensor, numbers_N: Tensor) -> None:
+        """Write the numbers of the part's tokens that carry loss to where they are in the whole batch, on the
+        CPU.
+        """
+        part_BT = torch.zeros(self.batch.tokens_BT.shape, dtype=out_BT.dtype)
+        part_BT[self.batch.loss_mask_BT.cpu()] = numbers_N.detach().to("cpu", out_BT.dtype)
+        out_BT[torch.tensor(self.rows), : part_BT.shape[1]] = part_BT
+
     def predicting_N(self) -> Tensor:  # noqa: N802
         """Where in the flattened rows each token that carries loss is predicted: one place before it."""
         return self.inputs.places_BT(self.batch.tokens_BT.shape[1])[self.batch.loss_mask_BT] - 1
@@ -84,10 +92,10 @@ def _micro_batch(batch: Batch, rows: Sequence[int], part: list[list[int]], grid:
     return MicroBatch(chosen, cut, arrange(cut.tokens_BT, lengths, sizes, grid.wide(widest)))
 
 
-def padding_share(parts: Sequence[MicroBatch]) -> float:
-    """The share of computed tokens that are padding."""
+def padding_tokens(parts: Sequence[MicroBatch]) -> tuple[int, int]:
+    """How many of the computed tokens are padding, and how many are computed."""
     computed = sum(part.inputs.input_ids_RW.numel() for part in parts)
-    return 1.0 - sum(int(part.batch.lengths_B.sum()) for part in parts) / computed
+    return computed - sum(int(part.batch.lengths_B.sum()) for part in parts), computed
 
 
 def padded(lengths: Sequence[int], token_budget: int, grid: Grid = ANY) -> list[list[list[int]]]:

@@ -1,8 +1,8 @@
 """Reinforcement learning: each step samples a group of responses per problem and credits every token of a
-response with its reward relative to the group.
+response with its reward relative to the group, or to what a critic expects at that token (PPO).
 
-The loop is one function, top to bottom. Left out of textbook PPO: the critic (the group's mean is the
-baseline), discounting (one reward at the end), several epochs over a batch (each step draws fresh rollouts).
+The loop is one function, top to bottom. Left out of textbook PPO: the critic's value where a response is cut
+off (`objectives/gae.py` says why).
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from torch import nn
 
 from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
+from r1kit.learning import ranks
 from r1kit.learning.alarms import HackingAlarm
-from r1kit.learning.batch import Batch
+from r1kit.learning.batch import Batch, no_rows
 from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
+from r1kit.learning.critic import Critic, make_critic
+from r1kit.learning.difficulty import AdaptiveQuestions, Asked, DifficultySettings
 from r1kit.learning.distillation import Teacher, with_teacher_credit
 from r1kit.learning.learner import Learner
 from r1kit.learning.order import fingerprint
@@ -58,67 +61,86 @@ def train_rl(
     stop: StopFlag,
     name: str = "reinforcement learning",
     teacher: Teacher | None = None,
+    difficulty: DifficultySettings | None = None,
 ) -> dict[str, float]:
     """Train `policy` in place, going on from the newest checkpoint in `workdir`.
 
-    `sources` are the problems by task with their shares of each step; one source may hold several tasks.
+    `sources` are the problems by task with their shares of each step; one source may hold several tasks. With
+    `difficulty` each is a level, and the pass rate decides which levels are asked.
 
     Returns "steps", "skipped" (updates), "tokens" (read in training), "sampled_tokens", "teraflop" (but for
     reward models) and, of the first and the last step, "first/accuracy" and so on: `_SUMMARISED`.
 
     Raises:
-        Interrupted: after saving, when `stop` asks for it.
+        Interrupted: after saving, when `stop` asks for it before the end.
         CheckpointError: when `workdir` is of another run, or nothing in it is whole.
         UserError: when too many rollouts could not be scored or too many updates in a row were not finite.
     """
     learner = _learner(policy, sources, settings)
-    questions = _questions(sources, settings, seed)
+    critic = make_critic(learner, settings)
     reference = frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None
-    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, _identity(sources, rubric, settings, seed))
-    start, saved = checkpoints.begin(learner, log, progress, reference)
+    run = _identity(sources, rubric, settings, seed, difficulty)
+    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, run, reference=reference, critic=critic)
+    start, saved = checkpoints.begin(learner, log, progress)
+    questions = _questions(sources, settings, seed, difficulty, saved.get("questions"))
     summary: dict[str, float] = dict(saved.get("summary", {}))
     alarm = HackingAlarm(_watched(rubric, len(sources) > 1), saved.get("alarm", ()))
-    timed = TimedSampler(sampler)
-    timed.update(policy)
-    timed.version = start  # completions name the number of updates whether or not the run was interrupted
-
+    timed = _timed(sampler, policy, start)
     ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
 
     with progress.bar(name, settings.steps, start) as bar:
-        for done in range(start + 1, settings.steps + 1):
+        for done in _steps_left(start, summary, settings):
             clock, step_seed = StepClock(timed), seeds.derive(seed, "step", done)
             now = settings.at(done)
             learner.settle(now.optimizer.learning_rate, now.sampling.temperature)
             groups = draw_step(ask, questions, done, now, step_seed)
             credit = assign_credit(groups, settings.objective.advantage)
-            credit.require_scored(settings.max_unscored_share)
+            credit.require_scored(settings.limits.unscored_share)
             batch = rollout_batch(groups, credit, now)
             clock.collected()
 
             batch, opinion = _with_opinion(learner, batch, teacher, done)
-            stats = update_policy(learner, batch, now, reference, step_seed) | opinion
-            learner.require_progress(settings.max_skipped_updates)
+            stats = update_policy(learner, batch, now, reference, step_seed, critic) | opinion
+            _require_progress(learner, critic, settings.limits.skipped_updates)
             timed.update(policy)
-            if reference is not None and _due(done, settings.objective.reference_refresh):
-                refresh(reference, policy)
+            _refresh(reference, policy, done, settings)
             timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
             log.timings(done, timings)
-            metrics = rollout_metrics(groups, credit, tokenizer) | stats | counts
+            metrics = rollout_metrics(groups, credit, tokenizer) | stats | counts | questions.learn(groups)
             for warning in alarm.look(metrics):
                 progress.say(f"{name}, step {done}: {warning}")
             log.metrics(done, metrics)
-            log.rollouts(
-                done, rollout_rows(groups, credit, tokenizer, settings.log_rollouts_share, step_seed)
-            )
-            summary = _summary(summary, metrics, done, learner)
+            log.rollouts(done, rollout_rows(groups, credit, tokenizer, now.log_rollouts_share, step_seed))
+            summary = _summary(summary, metrics, done, learner, critic)
+            ended = done == settings.steps or _spent(summary, settings)
             stopping = stop.requested  # read once: a signal after this line is for the next step
-            if done == settings.steps or _due(done, settings.save_every) or stopping:
-                extra = {"summary": summary, "alarm": alarm.history}
-                checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=extra)
+            if ended or _due(done, settings.save_every) or stopping:
+                extra = {"summary": summary, "alarm": alarm.history, "questions": questions.state()}
+                checkpoints.save(done, learner, log_offsets=log.offsets(), extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
-            if stopping and done < settings.steps:
+            if ended:
+                break
+            if stopping:
                 raise Interrupted(f"{name}: stopped after step {done} of {settings.steps}, {_SAVED}")
     return summary
+
+
+def _timed(sampler: Sampler, policy: nn.Module, start: int) -> TimedSampler:
+    timed = TimedSampler(sampler)
+    timed.update(policy)
+    timed.version = start  # completions name the number of updates whether or not the run was interrupted
+    return timed
+
+
+def _steps_left(start: int, summary: Mapping[str, float], settings: RLSettings) -> range:
+    """Steps to come, counted from 1; none when an ended run is taken up again."""
+    return range(start + 1, start + 1 if _spent(summary, settings) else settings.steps + 1)
+
+
+def _spent(summary: Mapping[str, float], settings: RLSettings) -> bool:
+    """Whether the run has sampled all the tokens that it may."""
+    limit = settings.limits.sampled_tokens
+    return limit is not None and summary.get("sampled_tokens", 0.0) >= limit
 
 
 def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSettings) -> Learner:
@@ -128,22 +150,43 @@ def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSetti
         policy,
         settings.optimizer,
         settings.batch,
-        total_updates=settings.steps * settings.batch.minibatches,
+        total_updates=settings.updates,
         temperature=settings.sampling.temperature,
     )
 
 
-def _questions(sources: Mapping[str, Source], settings: RLSettings, seed: int) -> Questions:
+def _questions(
+    sources: Mapping[str, Source],
+    settings: RLSettings,
+    seed: int,
+    difficulty: DifficultySettings | None,
+    saved: Mapping[str, float] | None,
+) -> Asked:
     per_step = settings.schedules.get("questions_per_step", settings.questions_per_step)
-    return Questions(sources, settings.steps, per_step, seed)
+    if difficulty is None:
+        return Questions(sources, settings.steps, per_step, seed)
+    problems = {level: source.problems for level, source in sources.items()}
+    return AdaptiveQuestions(problems, difficulty, per_step, seed, saved)
 
 
 def _with_opinion(
     learner: Learner, batch: Batch | None, teacher: Teacher | None, step: int
 ) -> tuple[Batch | None, dict[str, float]]:
-    if teacher is None or batch is None:
+    if teacher is None or not ranks.total(0 if batch is None else len(batch)):
         return batch, {}
-    return with_teacher_credit(learner, batch, teacher.model, value_at(teacher.weight, step))
+    share = no_rows() if batch is None else batch  # another rank has rollouts, and waits for this one
+    return with_teacher_credit(learner, share, teacher.model, value_at(teacher.weight, step))
+
+
+def _require_progress(learner: Learner, critic: Critic | None, limit: int) -> None:
+    learner.require_progress(limit)
+    if critic is not None:
+        critic.require_progress(limit)
+
+
+def _refresh(reference: nn.Module | None, policy: nn.Module, done: int, settings: RLSettings) -> None:
+    if reference is not None and _due(done, settings.objective.reference_refresh):
+        refresh(reference, policy)
 
 
 def _due(done: int, every: int) -> bool:
@@ -168,13 +211,18 @@ _COUNTED = ("tokens", "sampled_tokens")
 
 
 def _summary(
-    summary: Mapping[str, float], metrics: Mapping[str, float], steps: int, learner: Learner
+    summary: Mapping[str, float],
+    metrics: Mapping[str, float],
+    steps: int,
+    learner: Learner,
+    critic: Critic | None,
 ) -> dict[str, float]:
     found = {name: metrics[name] for name in _SUMMARISED if math.isfinite(metrics[name])}
     first = {f"first/{name}": value for name, value in found.items()}
     last = {f"last/{name}": value for name, value in found.items()}
     counts = {name: summary.get(name, 0.0) + metrics[name] for name in _COUNTED}
     cost = learner.operations + operations(learner.model, forward=int(counts["sampled_tokens"]))
+    cost += 0 if critic is None else critic.operations
     done = {"steps": float(steps), "skipped": float(learner.skipped), "teraflop": cost / 1e12}
     return {**first, **summary, **last, **counts, **done}
 
@@ -184,12 +232,17 @@ def _plain(value: float | Schedule) -> object:
 
 
 def _identity(
-    sources: Mapping[str, Source], rubric: Rubric, settings: RLSettings, seed: int
+    sources: Mapping[str, Source],
+    rubric: Rubric,
+    settings: RLSettings,
+    seed: int,
+    difficulty: DifficultySettings | None,
 ) -> dict[str, object]:
     return {
         "settings": settings.model_dump(mode="json"),
         "rewards": [spec.model_dump(mode="json") for spec in rubric.specs],
         "seed": seed,
+        "difficulty": None if difficulty is None else difficulty.model_dump(mode="json"),
         "shares": {name: [_plain(source.share), source.last_steps] for name, source in sources.items()},
         "problems": fingerprint(
             f"{problem.task}/{problem.id}".encode()

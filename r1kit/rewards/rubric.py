@@ -126,6 +126,7 @@ class Rubric:
 
     def _reward(self, index: int, columns: Sequence[_Column], weights: Sequence[float]) -> Reward | Unscored:
         raw: dict[str, float] = {}
+        weighed: dict[str, float] = {}
         total = 0.0
         for spec, column, weight in zip(self.specs, columns, weights, strict=True):
             if not column.concerned[index]:
@@ -135,11 +136,11 @@ class Rubric:
                 return value
             assert value is not None
             assert counted is not None
-            raw[spec.name] = value
+            raw[spec.name], weighed[spec.name] = value, weight
             total += weight * counted
         if not math.isfinite(total):
             return Unscored("total", Failure.NOT_FINITE, str(total))
-        return Reward(total, raw)
+        return Reward(total, raw, weighed)
 
 
 @dataclass(frozen=True, slots=True)
