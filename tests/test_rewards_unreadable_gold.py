@@ -29,19 +29,23 @@ def outcomes(problem: Problem, texts: list[str], *terms: TermSpec) -> list[Rewar
     return Rubric(terms).outcomes(samples)
 
 
+def paid(found: list[Reward | Unscored]) -> list[object]:
+    return [each if isinstance(each, Unscored) else (each.total, dict(each.terms)) for each in found]
+
+
 def test_published_accuracy_pays_half_for_any_answer_to_an_unreadable_gold(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     format_ = TermSpec(name="format", weight=0.1)
     assert UNREAD.reference == {"answer": "3 = 4", UNREADABLE_GOLD: "an equation between numbers"}
-    assert outcomes(UNREAD, [RIGHT, NONE], ACCURACY, format_) == [
-        Reward(0.6, {"accuracy": 0.5, "format": 1.0}),
-        Reward(0.5, {"accuracy": 0.5, "format": 0.0}),
+    assert paid(outcomes(UNREAD, [RIGHT, NONE], ACCURACY, format_)) == [
+        (0.6, {"accuracy": 0.5, "format": 1.0}),
+        (0.5, {"accuracy": 0.5, "format": 0.0}),
     ]
     assert "2 of 2 samples answer problems whose gold cannot be read" in caplog.text
-    assert outcomes(READ, [RIGHT, NONE], ACCURACY) == [
-        Reward(1.0, {"accuracy": 1.0}),
-        Reward(0.0, {"accuracy": 0.0}),
+    assert paid(outcomes(READ, [RIGHT, NONE], ACCURACY)) == [
+        (1.0, {"accuracy": 1.0}),
+        (0.0, {"accuracy": 0.0}),
     ]
 
 
