@@ -27,6 +27,10 @@ class Outcome(StrEnum):
     ERROR = "error"  # the verifier itself failed; the sample is unscored, not zero
 
 
+UNREADABLE_GOLD = "unreadable_gold"
+"""Field of a problem's reference: why its gold answer cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One chat turn: `Message("user", "Use 3, 7, 8 to make 29.")`."""
@@ -45,6 +49,11 @@ class Problem:
     reference: Mapping[str, Any]  # what the verifier needs, JSON-serialisable; never shown to the policy
     language: str = "en"  # ISO 639-1 code of the question
     tags: tuple[str, ...] = ()  # free labels, e.g. a difficulty
+
+    @property
+    def gradable(self) -> bool:
+        """False for a problem that was kept though its gold answer cannot be read."""
+        return UNREADABLE_GOLD not in self.reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,11 @@ class Verdict:
         """True for CORRECT alone."""
         return self.outcome is Outcome.CORRECT
 
+    @property
+    def has_form(self) -> bool:
+        """Whether there is an answer, and of the task's form."""
+        return self.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
+
 
 @dataclass(frozen=True, slots=True)
 class Reward:
@@ -124,7 +138,8 @@ class Failure(StrEnum):
     WRONG_COUNT = "wrong_count"  # a term of whole batches gave more or fewer numbers than samples
     HUNG = "hung"  # it took longer than its limit
     DIED = "died"  # its process ended, twice
-    NOT_TRIED = "not_tried"  # too many samples before it hung or died
+    OUT_OF_MEMORY = "out_of_memory"  # it took more memory than its limit
+    NOT_TRIED = "not_tried"  # too many samples before it hung, died or ran out of memory
     NO_SCORE = "no_score"  # its model or judge gave none
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def does(sample):
         case "tokens": return len(sample.completion.tokens)
         case "read": return len(input())
         case "print": print("{}"); os.write(1, b"{}")
+        case "grow":
+            kept = calls
+            while True: kept.append(bytearray(1 << 20))
+        case "one": return len(bytearray(1 << 40))
+        case "some": return min(1.0, len(bytearray(8 << 20)))
         case "numbers": return sum(sample.problem.reference["nums"])
     return 0.5
 
@@ -68,6 +74,7 @@ def does(sample):
 def rank(samples):
     texts = [sample.completion.text for sample in samples]
     if "few" in texts: return [0.0]
+    if "grow" in texts: return bytearray(1 << 40)
     if "spin" in texts:
         while True: pass
     return [sorted(texts).index(text) / len(texts) for text in texts]
@@ -94,9 +101,9 @@ def written(tmp_path: Path, text: str) -> str:
 
 
 def outcomes(
-    mine: str, name: str, *texts: str, seconds: float = 0.5, **params: Any
+    mine: str, name: str, *texts: str, seconds: float = 0.5, memory_mb: int = 2048, **params: Any
 ) -> list[Reward | Unscored]:
-    specs = [TermSpec(name=name, file=mine, seconds=seconds, params=params)]
+    specs = [TermSpec(name=name, file=mine, seconds=seconds, memory_mb=memory_mb, params=params)]
     return Rubric(specs, file_scorers(specs)).outcomes([sample(text) for text in texts])
 
 
@@ -135,6 +142,21 @@ def test_every_failure_of_one_sample_is_typed_and_leaves_the_others_scored(mine:
 def test_after_too_many_hanging_samples_the_others_are_not_tried(mine: str) -> None:
     found = ways(outcomes(mine, "does", *["sleep"] * (files.MAX_LOST + 1), "ok", seconds=0.05))
     assert found == ["hung"] * files.MAX_LOST + ["not_tried"] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses limits of memory")
+def test_a_term_that_allocates_without_end_is_stopped_at_its_limit(mine: str) -> None:
+    found = outcomes(mine, "does", "some", "grow", "some", "one", "numbers", seconds=5, memory_mb=64)
+    assert ways(found) == [1.0, "out_of_memory", 1.0, "out_of_memory", 18.0]
+    assert found[1] == Unscored("does", Failure.OUT_OF_MEMORY, "more than 64 MiB")
+    assert ways(outcomes(mine, "rank", "grow", "a", memory_mb=64)) == ["out_of_memory"] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses limits of memory")
+def test_a_file_that_allocates_without_end_while_imported_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "import numpy\nkept = []\nwhile True: kept.append(numpy.zeros(1 << 27))\n")
+    with pytest.raises(RecipeError, match="importing it took more than 8 GiB of memory"):
+        file_entries(file)
 
 
 def test_a_batch_must_have_as_many_numbers_as_samples(mine: str) -> None:

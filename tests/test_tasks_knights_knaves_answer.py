@@ -224,6 +224,8 @@ GRAMMAR += [
     "分别",
     "都不是",
     "|",
+    *("'s a", "so is", "lies", "tells the truth", "does not", "never", "except A", "but B", "[]", "\n-"),
+    *("说谎", "都说真话", "没有", "以外", "knights:\n", "knave", "has", "有"),
 ]
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
+import tokenize
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from labelled_language import agrees, snippets
 
+import r1kit
 from r1kit.errors import UnknownNameError, UserError
 from r1kit.text import latin, widespread
 from r1kit.text.language import known, language_share, word_counts
@@ -209,6 +212,19 @@ HOSTILE = [
     ),
     *("donc the ", "la. the. ", "½", "བ", "\ud800", "\x00", ".;", "한 ", "\ufdfa", "$so we add "),
     "# so we add the two numbers\n",
+    *(
+        "`so` ",
+        "`ab` ",
+        "$ab$ ",
+        "\\ab ",
+        "<ab>",
+        "soWe ",
+        "ab() ",
+        "```\nab cd\n",
+        "`'",
+        "$好好好啊 的a ",
+        "`好好 a ",
+    ),
 ]
 
 
@@ -252,6 +268,9 @@ MISSED = {  # text -> why it is measured otherwise than labelled
     "def f(x): return x + y 好": "code outside of any code mark is read as words",
     "Отже, їжак знайшов відповідь": "Ukrainian words of letters that Russian has too",
     "合計金額": "Japanese without kana is taken for Chinese",
+    "$first+add+numbers=twelve$ 好": "names between signs are a formula, and none of them is no name",
+    "addNumbers，checkResult，getTwelve 好": "identifiers with a comma between them are a list",
+    "first.add.numbers.check() 好": "a call by its path",
 }
 
 
@@ -288,6 +307,29 @@ def test_a_sentence_in_code_is_no_hiding_place_for_another_language() -> None:
         sentence.replace(" ", "_"),
     ):
         assert word_counts(f"好。{hidden}", "zh") == {"en": 9, "zh": 1}
+
+
+def test_programs_are_no_english_in_a_chinese_text() -> None:
+    """Of this package's own, without comments and texts; it was one word in 40 characters by rows alone."""
+    words = length = 0
+    for file in sorted((Path(r1kit.__file__).parent / "objectives").glob("*.py")):
+        with tokenize.open(file) as source:
+            tokens = list(tokenize.generate_tokens(source.readline))
+        kept = [token for token in tokens if token.type not in (tokenize.COMMENT, tokenize.STRING)]
+        lines: dict[int, str] = {}
+        for token in kept:
+            line = lines.get(token.start[0], "")
+            lines[token.start[0]] = line.ljust(token.start[1]) + token.string.rstrip("\n")
+        code = "\n".join(lines.values())
+        words += word_counts(f"好```python\n{code}\n```", "zh")["en"]
+        length += len(code)
+    assert length > 10_000
+    assert words < length / 5000
+
+
+@pytest.mark.parametrize("opening", ["```\n", "`", "$", "```\n# "])
+def test_long_words_before_one_sign_take_linear_time(opening: str) -> None:
+    assert_linear(lambda text: word_counts(f"{opening}{text}=", "zh"), "ab cd, ")
 
 
 def test_dollars_of_money_hide_no_words() -> None:

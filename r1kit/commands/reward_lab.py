@@ -17,9 +17,9 @@ from r1kit.files import dump_json, write_atomic
 from r1kit.pipeline.config import load_recipe
 from r1kit.report import lab_tables as tables
 from r1kit.report.lab_advantages import compare
-from r1kit.report.lab_cases import QUESTIONS
-from r1kit.report.lab_corpus import Case, corpus
+from r1kit.report.lab_corpus import Case, corpus, unplayable
 from r1kit.report.lab_grading import columns, corpus_hacks, correlations, judge, rollout_hacks
+from r1kit.report.lab_questions import QUESTIONS
 from r1kit.report.lab_record import corpus_record, rollouts_record
 from r1kit.report.lab_rollouts import Origin, origin, rollouts_file, stored_rollouts
 from r1kit.report.lab_scoring import rescored
@@ -47,12 +47,17 @@ def reward_lab(arguments: argparse.Namespace) -> int:
     scorers = file_scorers(subject.specs)
     console = command_console()
     console.print(tables.rubric_line(subject.specs, subject.left_out), soft_wrap=True)
+    not_here = unplayable(subject.tasks)
+    for name, reason in not_here.items():
+        console.print(tables.plain(f"left out: the completions of {name}: {reason}"), soft_wrap=True)
     record: dict[str, Any] = {
         "rewards": [spec.model_dump(mode="json") for spec in subject.specs],
         "left_out": subject.left_out,
     }
+    if not_here:
+        record["tasks_left_out"] = not_here
     parts: list[Any] = []
-    cases = corpus(subject.tasks)
+    cases = corpus({name: kind for name, kind in subject.tasks.items() if name not in not_here})
     if cases:
         record["corpus"] = _corpus(cases, subject, scorers, parts)
     if file:

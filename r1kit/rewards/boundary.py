@@ -21,7 +21,7 @@ def single(term: str, function: Function, sample: Any, parameters: Any) -> float
     try:
         return number(term, function(sample, parameters))
     except (Exception, SystemExit) as error:  # a failing term is data, not the end of the run
-        return Unscored(term, Failure.RAISED, _told(error))
+        return _raised(term, error)
 
 
 def several(term: str, function: Function, samples: Sequence[Any], parameters: Any) -> list[float | Unscored]:
@@ -37,7 +37,7 @@ def several(term: str, function: Function, samples: Sequence[Any], parameters: A
             return [Unscored(term, Failure.WRONG_COUNT, detail)] * len(samples)
         return [number(term, value) for value in found]
     except (Exception, SystemExit) as error:
-        return [Unscored(term, Failure.RAISED, _told(error))] * len(samples)
+        return [_raised(term, error)] * len(samples)
 
 
 def number(term: str, value: object) -> float | Unscored:
@@ -55,6 +55,11 @@ def number(term: str, value: object) -> float | Unscored:
     if not math.isfinite(converted):
         return Unscored(term, Failure.NOT_FINITE, str(converted))
     return converted
+
+
+def _raised(term: str, error: BaseException) -> Unscored:
+    failure = Failure.OUT_OF_MEMORY if isinstance(error, MemoryError) else Failure.RAISED
+    return Unscored(term, failure, _told(error))
 
 
 def _kind(value: object) -> str:

@@ -29,7 +29,7 @@ def file_scorers(specs: Sequence[TermSpec], copies: Path | None = None) -> dict[
         place = name if names.count(name) == 1 else f"{index}-{name}"
         processes[file] = RewardFile(_copied(Path(file), copies / place) if copies else file)
     return {
-        spec.name: FileScorer(processes[spec.file], spec.name, spec.params, spec.seconds)
+        spec.name: FileScorer(processes[spec.file], spec.name, spec.params, spec.seconds, spec.memory_mb)
         for spec in specs
         if spec.file is not None
     }

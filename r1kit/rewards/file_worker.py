@@ -2,11 +2,13 @@
 
 It imports the file once and scores each request in a fork, so that nothing that a term keeps between calls
 outlives a step (a resumed run must score as the uninterrupted one did), and that a term which never returns
-is ended by its own alarm without importing the file again. `random` is seeded in every fork.
+is ended by its own alarm without importing the file again. `random` is seeded in every fork. On Linux the
+memory of a fork is bounded, and that of the import.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -26,9 +28,11 @@ from r1kit.rewards.boundary import several, single
 from r1kit.rewards.registry import REWARDS, RewardEntry, describe
 from r1kit.rewards.samples import from_data
 from r1kit.tasks.registry import settings_from
-from r1kit.types import Unscored
+from r1kit.types import Failure, Unscored
 
 WALL = 3.0  # seconds on the clock for each allowed second of the processor
+IMPORT_BYTES = 8 << 30  # of memory written to while the file is imported; torch takes a tenth
+MEMORY_STATUS = 113  # exit status of a fork that ran out of memory; no program's own
 
 Reply = Callable[[Mapping[str, Any]], None]
 
@@ -38,6 +42,7 @@ def main() -> None:
     requests, reply = _requests(), _replies()
     sys.dont_write_bytecode = True
     file = Path(sys.argv[1])
+    _bound(resource.RLIMIT_DATA, IMPORT_BYTES)
     entries = _terms(file, reply)
     if entries is None:
         return
@@ -67,6 +72,9 @@ def _terms(file: Path, reply: Reply) -> dict[str, RewardEntry] | None:
         spec.loader.exec_module(module)
         entries = {name: entry for name, entry in REWARDS.items() if name not in built_in}
         told = [_described(entry) for entry in entries.values()]
+    except MemoryError:
+        reply({"fault": f"importing it took more than {IMPORT_BYTES >> 30} GiB of memory"})
+        return None
     except BaseException as error:  # whatever the file does while it is imported
         reply({"fault": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]})
         return None
@@ -94,6 +102,7 @@ def _plain(default: object) -> Any:
 def _score(entry: RewardEntry, parameters: object, request: Mapping[str, Any], reply: Reply) -> None:
     """Score samples one by one, or as a batch; one reply each."""
     assert entry.function is not None
+    _allow_memory(request["memory"])
     random.seed(0)  # a fork draws anew from the system
     samples = [from_data(data) for data in request["samples"]]
     seconds = request["seconds"]
@@ -108,20 +117,26 @@ def _score(entry: RewardEntry, parameters: object, request: Mapping[str, Any], r
 
 
 def _outcome(value: float | Unscored) -> dict[str, Any]:
+    """JSON of one outcome. Raises MemoryError for a term that did: what it kept would fail the next ones."""
     if isinstance(value, Unscored):
+        if value.failure is Failure.OUT_OF_MEMORY:
+            raise MemoryError
         return {"failure": value.failure.value, "detail": value.detail}
     return {"value": value}
 
 
 def _in_fork(work: Callable[[], None]) -> str:
-    """Do the work in a child of this process, and say how that ended: "done", "hung" or "died"."""
+    """Do the work in a child of this process; how that ended: "done", "hung", "memory" or "died"."""
     child = os.fork()
     if child:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return "hung" if status in (-signal.SIGALRM, -signal.SIGXCPU) else "died" if status else "done"
+        ends = {0: "done", MEMORY_STATUS: "memory", -signal.SIGALRM: "hung", -signal.SIGXCPU: "hung"}
+        return ends.get(status, "died")
     try:
         work()
         os._exit(0)
+    except MemoryError:
+        os._exit(MEMORY_STATUS)
     finally:
         os._exit(1)
 
@@ -135,6 +150,24 @@ def _allow(seconds: float) -> None:
     resource.setrlimit(
         resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
     )
+
+
+def _allow_memory(more: int) -> None:
+    """From now on so many bytes of address space beyond what this process has, which Linux tells."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return
+    _bound(resource.RLIMIT_DATA, resource.RLIM_INFINITY)
+    _bound(resource.RLIMIT_AS, pages * resource.getpagesize() + more)
+
+
+def _bound(limit: int, value: int) -> None:
+    """Set a limit, as far as the one that the process was started with allows it."""
+    _, hard = resource.getrlimit(limit)
+    fits = hard == resource.RLIM_INFINITY or 0 <= value <= hard
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses limits of memory
+        resource.setrlimit(limit, (value if fits else hard, hard))
 
 
 def _requests() -> TextIO:

@@ -19,6 +19,7 @@ from r1kit.types import Failure, Unscored
 from r1kit.verify.line_process import DiedError, LineProcess, TimedOutError
 
 IMPORT_SECONDS = 60.0  # for the file's own imports
+MEMORY_MB = 2048  # of scoring, beyond what importing took
 MAX_LOST = 5  # samples of one batch that may hang or end the process; the others are not tried then
 _GRACE = 4.0  # seconds on the clock for each of the processor: the process stops itself after 3
 _STARTED = 5.0  # seconds on the clock besides
@@ -97,10 +98,19 @@ class FileScorer:
         params: its parameters.
         seconds: of the processor, for one sample or for one batch that is scored as a whole; on the clock
             three times as much.
+        memory_mb: MiB of address space that scoring may take beyond what importing the file took; on Linux.
     """
 
-    def __init__(self, process: RewardFile, term: str, params: Mapping[str, Any], seconds: float) -> None:
-        self._file, self._term, self._params, self._seconds = process, term, dict(params), seconds
+    def __init__(
+        self,
+        process: RewardFile,
+        term: str,
+        params: Mapping[str, Any],
+        seconds: float,
+        memory_mb: int = MEMORY_MB,
+    ) -> None:
+        self._file, self._term, self._params = process, term, dict(params)
+        self._seconds, self._memory_mb = seconds, memory_mb
         process.start()
         self._batch = any(told["name"] == term and told["batch"] for told in process.terms)
 
@@ -114,7 +124,7 @@ class FileScorer:
         lost, again = 0, -1  # samples lost so far; the sample at which a process died for the first time
         while len(found) < len(samples):
             if lost == MAX_LOST:
-                detail = f"{MAX_LOST} samples before it hung or ended the process"
+                detail = f"{MAX_LOST} samples before it hung, ran out of memory or ended the process"
                 untried = Unscored(self._term, Failure.NOT_TRIED, detail)
                 return [*found, *[untried] * (len(samples) - len(found))]
             new, ending = self._ask(data[len(found) :])
@@ -130,7 +140,13 @@ class FileScorer:
 
     def _ask(self, data: Sequence[Mapping[str, Any]]) -> tuple[list[float | Unscored], Unscored | None]:
         """The outcomes of samples, one after the other, and how it ended, if not with the last one."""
-        request = {"term": self._term, "params": self._params, "seconds": self._seconds, "samples": data}
+        request = {
+            "term": self._term,
+            "params": self._params,
+            "seconds": self._seconds,
+            "memory": self._memory_mb << 20,
+            "samples": data,
+        }
         found: list[float | Unscored] = []
         try:
             process = self._file.start()
@@ -145,6 +161,8 @@ class FileScorer:
             return found, None
         if reply["end"] == "hung":
             return found, Unscored(self._term, Failure.HUNG, f"more than {self._seconds:g} s")
+        if reply["end"] == "memory":
+            return found, Unscored(self._term, Failure.OUT_OF_MEMORY, f"more than {self._memory_mb} MiB")
         return found, Unscored(self._term, Failure.DIED, "it ended its process")
 
     def _outcome(self, reply: Mapping[str, Any]) -> float | Unscored:

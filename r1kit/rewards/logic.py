@@ -22,8 +22,11 @@ _SOURCE = "Logic-RL (arXiv 2502.14768), section 3.2"
 )
 def logic_format(sample: RewardInput, parameters: PublishedParameters) -> float:
     """As published, empty blocks and text around and between them pass as well."""
-    formed = has_logic_format(sample.completion.text) if parameters.published else sample.parsed.well_formed
-    return 1.0 if formed else -1.0
+    return 1.0 if _formed(sample, parameters.published) else -1.0
+
+
+def _formed(sample: RewardInput, as_published: bool) -> bool:
+    return has_logic_format(sample.completion.text) if as_published else sample.parsed.well_formed
 
 
 class LogicAnswerParameters(Settings):
@@ -52,10 +55,7 @@ class LogicAnswerParameters(Settings):
 )
 def logic_answer(sample: RewardInput, parameters: LogicAnswerParameters) -> float:
     """The verifier's bound (TIMEOUT) counts as unreadable: nothing was found out about the answer."""
-    text, formed = sample.completion.text, sample.parsed.well_formed
-    if parameters.published:
-        formed = has_logic_format(text)
-    if parameters.needs_format and not formed:
+    if parameters.needs_format and not _formed(sample, parameters.published):
         return parameters.unreadable
     if sample.verdict.correct:
         return parameters.right

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,6 +57,7 @@ class RewardEntry:
     counts_tokens: Callable[[Any], bool] = lambda parameters: False  # needs the sampled tokens, not only text
     about: Aspect = "all"
     batch: bool = False  # the function takes all samples of a step, and gives a list
+    without_gold: Callable[[Any], bool] = lambda parameters: False  # pays also where the gold is unreadable
     file: str | None = None  # the reward file that defines it
     table: tuple[
         Mapping[str, Any], ...
@@ -84,6 +86,7 @@ def reward(
     counts_tokens: Callable[[Any], bool] = lambda parameters: False,
     about: Aspect = "all",
     batch: bool = False,
+    without_gold: Callable[[Any], bool] = lambda parameters: False,
 ) -> Callable[[Function], Function]:
     """Register the decorated term: `(sample, parameters) -> number`, or `(sample)` without parameters.
 
@@ -105,11 +108,15 @@ def reward(
             )
         called = _callable_as_term(name, function, parameters, "samples" if batch else "sample")
         REWARDS[name] = RewardEntry(
-            name, called, low, high, formula, source, parameters, counts_tokens, about, batch
+            name, called, low, high, formula, source, parameters, counts_tokens, about, batch, without_gold
         )
         return function
 
     return register
+
+
+yes_or_no = functools.partial(reward, low=0.0, high=1.0)
+"""Register a term that is 1 or 0: the function returns whether."""
 
 
 def find(name: str) -> RewardEntry:

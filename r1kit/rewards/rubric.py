@@ -21,7 +21,16 @@ from r1kit.settings import Settings
 from r1kit.tasks.protocol import Task, VerifiesMany
 from r1kit.tasks.registry import settings_from
 from r1kit.text.tags import ANSWER_CLOSE, ANSWER_OPEN, ParsedResponse, final_part, parse
-from r1kit.types import Completion, Failure, Outcome, Problem, Reward, Unscored, Verdict
+from r1kit.types import (
+    UNREADABLE_GOLD,
+    Completion,
+    Failure,
+    Outcome,
+    Problem,
+    Reward,
+    Unscored,
+    Verdict,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +44,8 @@ class TermSpec(Settings):
     """The reward file that defines the name; without it, a built-in term."""
     seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     """Of a term from a file: processor time for one sample, or for a batch that is scored as a whole."""
+    memory_mb: Annotated[int, Field(ge=16, le=1 << 20)] = 2048
+    """Of a term from a file: MiB of memory that scoring may take beyond what importing the file took."""
     weight: Annotated[float, Field(allow_inf_nan=False)] | Schedule = 1.0
     """Factor of the term in the total, or a schedule of it over the steps."""
     params: dict[str, Any] = Field(default={})
@@ -94,17 +105,26 @@ class Rubric:
             steps_left: of the run, this one included; None when there is no run.
             step: which one this is, from 1, for weights that follow a schedule.
         """
-        columns = [term.values(samples, steps_left) for term in self._terms]
+        gradable = [self._gradable(sample) for sample in samples]
+        columns = [term.values(samples, gradable, steps_left) for term in self._terms]
         weights = [value_at(spec.weight, step) for spec in self.specs]
-        found = [self._reward(sample, index, columns, weights) for index, sample in enumerate(samples)]
+        found = [
+            self._reward(index, columns, weights) if gradable[index] else _unverified(sample)
+            for index, sample in enumerate(samples)
+        ]
         _warn([outcome for outcome in found if isinstance(outcome, Unscored)], len(samples))
+        unread = sum(not sample.problem.gradable for sample in samples)
+        if unread and any(term.pays_without_gold for term in self._terms):
+            _log.warning("%d of %d samples answer problems whose gold cannot be read", unread, len(samples))
         return found
 
-    def _reward(
-        self, sample: RewardInput, index: int, columns: Sequence[_Column], weights: Sequence[float]
-    ) -> Reward | Unscored:
-        if sample.verdict.outcome is Outcome.ERROR:
-            return Unscored("verifier", Failure.VERIFIER, sample.verdict.detail)
+    def _gradable(self, sample: RewardInput) -> bool:
+        """Whether the verifier could find out about the sample, or a term pays for it all the same."""
+        if sample.problem.gradable:
+            return sample.verdict.outcome is not Outcome.ERROR
+        return any(term.pays_without_gold for term in self._terms)
+
+    def _reward(self, index: int, columns: Sequence[_Column], weights: Sequence[float]) -> Reward | Unscored:
         raw: dict[str, float] = {}
         weighed: dict[str, float] = {}
         total = 0.0
@@ -144,15 +164,29 @@ class _Term:
             )
             raise RecipeError(f"reward {spec.name!r}: {given}")
 
-    def values(self, samples: Sequence[RewardInput], steps_left: int | None) -> _Column:
-        """The term's values; a sample whose verifier failed is not looked at."""
+    @property
+    def pays_without_gold(self) -> bool:
+        """Whether it has a value for problems whose gold answer cannot be read."""
+        return self.entry.without_gold(self.parameters)
+
+    def values(
+        self, samples: Sequence[RewardInput], gradable: Sequence[bool], steps_left: int | None
+    ) -> _Column:
+        """The term's values; a sample whose verifier failed is not looked at.
+
+        A term of the answer has none where the gold cannot be read, unless it pays for that.
+        """
         concerned = [self.spec.concerns(sample.problem, steps_left) for sample in samples]
+        blind = self.entry.about == "answer" and not self.pays_without_gold
+        raw: list[float | Unscored | None] = [
+            _unverified(sample, self.entry.name) if blind and not sample.problem.gradable else None
+            for sample in samples
+        ]
         wanted = [
             index
-            for index, sample in enumerate(samples)
-            if concerned[index] and sample.verdict.outcome is not Outcome.ERROR
+            for index in range(len(samples))
+            if concerned[index] and gradable[index] and raw[index] is None
         ]
-        raw: list[float | Unscored | None] = [None] * len(samples)
         values = self._raw([samples[index] for index in wanted]) if wanted else []
         for index, value in zip(wanted, values, strict=True):
             raw[index] = value
@@ -172,6 +206,13 @@ class _Term:
         if value is None:
             return Unscored(self.entry.name, Failure.NO_SCORE)
         return value if isinstance(value, Unscored) else number(self.entry.name, value)
+
+
+def _unverified(sample: RewardInput, term: str = "verifier") -> Unscored:
+    detail = sample.verdict.detail
+    if not sample.problem.gradable:
+        detail = f"the gold answer cannot be read: {sample.problem.reference[UNREADABLE_GOLD]}"
+    return Unscored(term, Failure.VERIFIER, detail)
 
 
 def _warn(failed: Sequence[Unscored], samples: int) -> None:

@@ -9,12 +9,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from r1kit.rewards import published
-from r1kit.rewards.registry import NoParameters, RewardInput, reward
+from r1kit.rewards.registry import NoParameters, RewardInput, reward, yes_or_no
 from r1kit.rewards.settings import Count, Finite, PublishedParameters
 from r1kit.settings import Settings
 from r1kit.text.language import language_share
 from r1kit.text.repetition import repetition_rate
-from r1kit.types import Outcome
 
 _WALKTHROUGH = "from-scratch R1 walk-through (Qwen2.5-0.5B-Instruct)"
 _DATAWHALE = "Datawhale-R1 (Countdown)"
@@ -128,21 +127,19 @@ class ThoughtLengthParameters(PublishedParameters):
     """Characters that the thinking must exceed."""
 
 
-@reward(
+@yes_or_no(
     "thought_length",
-    low=0.0,
-    high=1.0,
     formula="1 if the thinking is longer than 1000 characters (withdrawn by its authors)",
     source=_DATAWHALE,
     parameters=ThoughtLengthParameters,
     about="thinking",
 )
-def thought_length(sample: RewardInput, parameters: ThoughtLengthParameters) -> float:
+def thought_length(sample: RewardInput, parameters: ThoughtLengthParameters) -> bool:
     """1.0 for long thinking, over any number of lines. Easily hacked: kept for the replica."""
     thinking = sample.parsed.thinking or ""
     if parameters.published:
         thinking = published.thinking_on_one_line(sample.completion.text)
-    return 1.0 if len(thinking) > parameters.longer_than else 0.0
+    return len(thinking) > parameters.longer_than
 
 
 @reward(
@@ -162,46 +159,41 @@ def language_consistency(sample: RewardInput, parameters: NoParameters) -> float
     return language_share(sample.parsed.thinking or "", sample.problem.language) or 0.0
 
 
-@reward(
+@yes_or_no(
     "countdown_format",
-    low=0.0,
-    high=1.0,
     formula="1 if the response is <think>text</think>, one line break, <answer>expression</answer>",
     source=_DATAWHALE,
     parameters=PublishedParameters,
     about="form",
 )
-def countdown_format(sample: RewardInput, parameters: PublishedParameters) -> float:
+def countdown_format(sample: RewardInput, parameters: PublishedParameters) -> bool:
     """As `format`, with exactly one line break between the two blocks and nothing around them.
 
     As published, either block may be empty, and the answer may be anything, further tags included.
     """
     if parameters.published:
-        return 1.0 if published.has_countdown_format(sample.completion.text) else 0.0
-    has_form = sample.verdict.outcome not in (Outcome.NO_ANSWER, Outcome.MALFORMED)
+        return published.has_countdown_format(sample.completion.text)
     text = sample.completion.text
     exact = text == text.strip() and "</think>\n<answer>" in text
-    return 1.0 if sample.parsed.well_formed and exact and has_form else 0.0
+    return sample.parsed.well_formed and exact and sample.verdict.has_form
 
 
-@reward(
+@yes_or_no(
     "countdown_equation",
-    low=0.0,
-    high=1.0,
     formula="1 if the answer is an expression, without '=', that makes the target from each number once",
     source=_DATAWHALE,
     parameters=PublishedParameters,
     about="answer",
 )
-def countdown_equation(sample: RewardInput, parameters: PublishedParameters) -> float:
+def countdown_equation(sample: RewardInput, parameters: PublishedParameters) -> bool:
     """Computed in exact fractions instead of the published tolerance of 1e-5.
 
     As published, the first answer of one line counts, also one in the thinking; a power still earns nothing.
     """
     if parameters.published:
         nums, target = sample.problem.reference["nums"], sample.problem.reference["target"]
-        return 1.0 if published.solves_countdown(sample.completion.text, nums, target) else 0.0
-    return 1.0 if sample.verdict.correct and "=" not in (sample.parsed.answer or "") else 0.0
+        return published.solves_countdown(sample.completion.text, nums, target)
+    return sample.verdict.correct and "=" not in (sample.parsed.answer or "")
 
 
 class OverlongParameters(Settings):

@@ -18,8 +18,6 @@ from r1kit.types import Completion, Outcome, Rollout, RolloutGroup
 REPEAT_LENGTH = 20  # tokens; about one attempt of a search, so that a habit of wording is no loop
 REPETITIVE = 0.2  # a completion is repetitive when more than this share of its token n-grams occurred before
 
-_FORMLESS = (Outcome.NO_ANSWER, Outcome.MALFORMED)
-
 
 class Tokenizer(Protocol):
     """The part of a `transformers` tokenizer that counting needs."""
@@ -52,7 +50,7 @@ def measure(group: RolloutGroup, rollout: Rollout, tokenizer: Tokenizer) -> Samp
     thinking = (parsed.thinking or "").strip()
     return Sample(
         outcome=rollout.verdict.outcome,
-        formatted=parsed.well_formed and rollout.verdict.outcome not in _FORMLESS,
+        formatted=parsed.well_formed and rollout.verdict.has_form,
         thought=bool(thinking),
         thinking_tokens=thinking_tokens(completion, group.prompt.prefill, parsed, tokenizer),
         response_tokens=len(completion.tokens),

@@ -53,6 +53,8 @@ class RewardTerm(Settings):
     """A Python file of your own that defines the term (docs/rewards.md); without it, a built-in one."""
     seconds: float = Field(default=10.0, gt=0, le=3600)
     """Of a term from a file: processor time for one sample, or for a batch that is scored as a whole."""
+    memory_mb: int = Field(default=2048, ge=16, le=1 << 20)
+    """Of a term from a file: MiB of memory that scoring may take beyond what importing the file took."""
     weight: float | Schedule = 1.0
     """Factor of the raw term in the total, or `{shape, points}` over the steps."""
     params: dict[str, Any] = Field(default_factory=dict)

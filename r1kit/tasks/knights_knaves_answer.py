@@ -36,14 +36,17 @@ def read_assignment(text: str, names: Sequence[str]) -> list[bool]:
     """What everyone in `names` is, True for a knight: `read_assignment("B: knave. A: knight", "AB")`.
 
     Read, in any order, numbered or not, with commas, "and", full stops, semicolons, line ends, the bars of a
-    table or their Chinese forms between:
+    table or their Chinese forms between; Markdown, JSON and a box of LaTeX around it do not matter:
 
-        claims      A and B are knights · A: knight · A (knight) · A是骑士 · A骑士 · B is not a knight
-        headings    knights: A, B · 骗子是C · knaves: none
+        claims      A and B are knights · A: knight · A (knight) · A's a knight · A是骑士 · B is not a knight
+        verbs       A tells the truth · B does not lie · A说真话 · B说谎
+        gaps        A is a knight, B a knave, the others knights · A is a knight and so is B · A骑士
+        headings    knights: A, B, or a name to a line · 骗子是C · knaves: none, or []
         rows        A, B and C are a knight, a knave and a knight, respectively · A、B分别是骑士、骗子
         everyone    both are knaves · nobody is a knight · neither A nor B is a knave · 都是骑士
         the rest    A is a knight, the others are knaves (of all not named before) · 其余是骗子
-        exceptions  everyone but A is a knave (so A is a knight) · only A is a knight · 除A外都是骗子
+        exceptions  everyone but A is a knave (so A is a knight) · nobody but B lies · all are knights
+                    except B · only A is a knight · 除A外都是骗子
 
     Raises AnswerSyntaxError.
     """

@@ -61,12 +61,13 @@ class Math:
         """
         question = next((row[field] for field in QUESTION_FIELDS if isinstance(row.get(field), str)), "")
         declared = read_declared(row, self.settings, where)
-        reference = {"answer": read_gold(row, declared, where), **declared, **read_forms(row, where)}
+        gold = read_gold(row, declared, where, self.settings.keep_unreadable_golds)
+        reference = {**gold, **declared, **read_forms(row, where)}
         return self._problem(question, reference)
 
     @property
     def skipped(self) -> int:
-        """Rows left out under `skip_bad_rows`."""
+        """Rows left out: under `skip_bad_rows`; for evaluation, those of `keep_unreadable_golds`."""
         self._splits  # noqa: B018 - reading the data counts them
         return self._skipped
 
@@ -76,19 +77,25 @@ class Math:
         settings = self.settings
         self._skipped = 0
         found = loaded_splits(NAME, self._read, settings.data, settings.test_data, settings.seed)
+        for split in ("validation", "test"):  # what cannot be checked measures nothing
+            checked = [problem for problem in found[split] if problem.gradable]
+            self._skipped += len(found[split]) - len(checked)
+            found[split] = checked
         return {split: found[split][: settings.limit] for split in SPLITS}
 
     def _read(self, source: str, split: str) -> Iterator[Problem]:
         """The distinct problems of one source."""
+        settings = self.settings
         seen: set[str] = set()
         for number, row in sources.rows(source, split):
             try:
                 where = f"{source}: row {number}"
                 question = text_of(row, QUESTION_FIELDS, where)
-                declared = read_declared(row, self.settings, where)
-                problem = self._problem(question, {"answer": read_gold(row, declared, where), **declared})
+                declared = read_declared(row, settings, where)
+                gold = read_gold(row, declared, where, settings.keep_unreadable_golds)
+                problem = self._problem(question, {**gold, **declared})
             except DataError:
-                if not self.settings.skip_bad_rows:
+                if not settings.skip_bad_rows:
                     raise
                 self._skipped += 1
                 continue

@@ -8,6 +8,7 @@ from typing import Any
 from r1kit.errors import DataError
 from r1kit.tasks.math_settings import MathSettings
 from r1kit.text.tags import boxed
+from r1kit.types import UNREADABLE_GOLD
 from r1kit.verify.maths import checker, symbolic
 from r1kit.verify.maths.declared import STRICT, Declared, declare
 from r1kit.verify.maths.trees import Unreadable
@@ -16,6 +17,7 @@ ANSWER_FIELDS = ("answer", "solution")
 _GOLD_MARK = "####"
 _ROW_FIELDS = {"tolerance": "tolerance", "answer_form": "form"}  # of a row -> what it declares
 _SKIP = "skip_bad_rows=true leaves such rows out"
+_KEEP = "keep_unreadable_golds=true keeps them for published accuracy"
 
 
 def read_declared(row: Mapping[str, Any], settings: MathSettings, where: str) -> dict[str, Any]:
@@ -41,10 +43,13 @@ def declared(reference: Mapping[str, Any]) -> Declared:
     return declare(reference["declared"]) if "declared" in reference else STRICT
 
 
-def read_gold(row: Mapping[str, Any], declarations: Mapping[str, Any], where: str) -> str:
-    """The gold answer: after the last `####`, else in the last `\\boxed{}`, else the whole field.
+def read_gold(
+    row: Mapping[str, Any], declarations: Mapping[str, Any], where: str, keep_unreadable: bool = False
+) -> dict[str, str]:
+    """`{"answer": gold}`: after the last `####`, else in the last `\\boxed{}`, else the whole field.
 
-    Raises DataError, which names the row and the field, for one that cannot be read, or that needs the
+    With `keep_unreadable` one that cannot be read is kept, with the reason under `UNREADABLE_GOLD`. Raises
+    DataError, which names the row and the field, for one that cannot be read otherwise, or that needs the
     symbolic check where this is not installed.
     """
     solution = text_of(row, ANSWER_FIELDS, where)
@@ -59,10 +64,12 @@ def read_gold(row: Mapping[str, Any], declarations: Mapping[str, Any], where: st
     try:
         form = checker.read_gold(gold, declared(declarations))
     except Unreadable as reason:
-        raise DataError(f"{named} cannot be read ({reason}); {_SKIP}") from None
+        if keep_unreadable:
+            return {"answer": gold, UNREADABLE_GOLD: str(reason)}
+        raise DataError(f"{named} cannot be read ({reason}); {_SKIP}; {_KEEP}") from None
     if checker.needs_symbolic(form) and not symbolic.available():
         raise DataError(f"{named} needs the symbolic check: {symbolic.INSTALL}; or {_SKIP}")
-    return gold
+    return {"answer": gold}
 
 
 def text_of(row: Mapping[str, Any], fields: Sequence[str], where: str) -> str:

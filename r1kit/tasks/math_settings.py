@@ -29,6 +29,9 @@ class MathSettings(Settings):
     """At most so many problems of each split, the first of a seeded order."""
     skip_bad_rows: bool = False
     """Leave out rows whose gold answer is missing or cannot be checked, instead of refusing the file."""
+    keep_unreadable_golds: bool = False
+    """Keep training rows whose gold answer cannot be read: no answer to them can be checked, and `accuracy`
+    with `published: true` pays 0.5 for any, as published. Such rows of validation and test are left out."""
     answers: dict[str, str | float] = Field(default={})
     """Of a file: what its golds do not show. form "interval": (1, 2) is one; "tuple": [1, 2] is one;
     "choice": letters; "words": text; "expression": 3+5 is as good as 8. tolerance 0.01, or "1%" of the gold:

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 from r1kit.errors import UnknownNameError
 from r1kit.text.folding import folded
+from r1kit.text.hidden import readable
 from r1kit.text.latin import ENOUGH, LATIN_LANGUAGES, identify, installed
-from r1kit.text.prose import readable
 from r1kit.text.scripts import ALPHABETS, SCRIPT_OF
 from r1kit.text.widespread import TOLD, tell
 from r1kit.text.words import Word, words_of

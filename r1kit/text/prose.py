@@ -1,22 +1,24 @@
 """Which stretches of a text are words to be read, and which are code, formulas, addresses or numerals.
 
-A sentence stays one wherever it stands: a row of words inside code (a comment) or inside a formula is read,
-so that neither hides a language. All patterns take linear time: each scan ends where the next may begin.
+All patterns take linear time: each scan ends where the next may begin. Words that only look like one of these
+are told in `hidden.py`.
 """
 
 from __future__ import annotations
 
 import re
 
-_LETTER = r"[^\W\d_]"
-_CODE = r"```.*?(?:```|\Z)|`[^`\n]*`"
+_FENCE = r"```.*?(?:```|\Z)"
+_INLINE = r"`[^`\n]*`"
 _FORMULA = (
     r"\$\$[^$]*\$\$"
     r"|\$(?=[^\s$])[^$\n]*+(?<=\S)\$(?![0-9])"  # not the dollars of "$5 and then $7"
     r"|\\\([^\\]*+(?:\\(?![()\[\]])[^\\]*+)*+\\\)"
     r"|\\\[[^\\]*+(?:\\(?![()\[\]])[^\\]*+)*+\\\]"
 )
-_MARKUP = r"\\(?:begin|end|label|ref)\{[^{}\s]{0,40}\}|\\[a-zA-Z]+|</?[a-zA-Z]+/?>|<\|[a-z_]+\|>"
+_ENVIRONMENT = r"\\(?:begin|end|label|ref)\{[^{}\s]{0,40}\}"
+_COMMAND = r"\\[a-zA-Z]+"
+_TAG = r"</?[a-zA-Z]+/?>|<\|[a-z_]+\|>"
 _ADDRESS = (
     r"(?:https?://|www\.)[!-~]+"
     r"|(?<![A-Za-z0-9.+_-])[A-Za-z0-9.+_-]++@[A-Za-z0-9.-]+"
@@ -26,6 +28,7 @@ _ADDRESS = (
 _IDENTIFIER = (
     r"(?<![A-Za-z0-9_])(?:[A-Za-z0-9]++_++[A-Za-z0-9][A-Za-z0-9_]*+"
     r"|[a-z]++[A-Z][A-Za-z]*+|[A-Z][a-z]++[A-Z][A-Za-z]*+"
+    r"|[A-Za-z]++(?=<(?:int|long|float|double|bool|char|str|[Ss]tring|Integer|T)>)"  # vector<int>
     r"|[A-Za-z][A-Za-z0-9]*+(?=\((?!e?s\))))"  # a call, but not the plural of "word(s)"
 )
 _NUMERAL = (
@@ -46,42 +49,15 @@ FUNCTIONS = (
 _ARGUMENT = r"[ ]?(?:[0-9({_^\\|]|[A-Za-zα-ω](?![A-Za-z]))"
 _FUNCTION = rf"(?<![A-Za-z])(?:{'|'.join(FUNCTIONS)})(?={_ARGUMENT})"
 
-_NOT_WORDS = re.compile(
-    rf"(?P<code>{_CODE})|(?P<formula>{_FORMULA})|{_MARKUP}|{_ADDRESS}|(?P<identifier>{_IDENTIFIER})|{_NUMERAL}"
-    rf"|{_FUNCTION}",
+MASKED = re.compile(
+    rf"(?P<fence>{_FENCE})|(?P<inline>{_INLINE})|(?P<formula>{_FORMULA})|(?P<environment>{_ENVIRONMENT})"
+    rf"|(?P<command>{_COMMAND})|(?P<tag>{_TAG})|(?P<address>{_ADDRESS})|(?P<identifier>{_IDENTIFIER})"
+    rf"|{_NUMERAL}|{_FUNCTION}",
     re.DOTALL,
 )
-
-_NO_SPACES = "㐀-䶿一-鿿ぁ-ゖァ-ヺก-ฺ"
-
-
-def _row(words: int) -> re.Pattern[str]:
-    """Matches so many words in a row with nothing else between them, or so many letters without spaces."""
-    word = rf"(?:{_LETTER}{{2,}}+|[aAI])"
-    return re.compile(
-        rf"(?<!{_LETTER}){word}(?:[ ,_.'’-]{{1,2}}{word}){{{words - 1},}}+|[{_NO_SPACES}，、]{{{words},}}+"
-    )
-
-
-_SENTENCES = {"code": _row(5), "identifier": _row(5), "formula": _row(3)}
-_STATEMENT = re.compile(
-    r"\b(?:for [^\W\d]+ in|import|SELECT|FROM|WHERE|JOIN)\b"
-)  # rows of words in code itself
+"""What is no prose; `lastgroup` names the kind, None for units and names of functions."""
 
 
 def prose(text: str) -> str:
     """The text with code, formulas, LaTeX commands, tags, addresses, identifiers and units blanked out."""
-    return _NOT_WORDS.sub(" ", text)
-
-
-def readable(text: str) -> str:
-    """As `prose`, but a row of five words inside code, or of three inside a formula, stays."""
-    return _NOT_WORDS.sub(_sentences, text)
-
-
-def _sentences(match: re.Match[str]) -> str:
-    pattern = _SENTENCES.get(match.lastgroup or "")
-    if pattern is None:
-        return " "
-    rows = [row for row in pattern.findall(match.group()) if not _STATEMENT.search(row)]
-    return "\n".join(["", *rows, ""]).replace("_", " ")  # an identifier's parts are words of their own
+    return MASKED.sub(" ", text)
