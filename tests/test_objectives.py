@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from r1kit.objectives.advantages import ADVANTAGES, WITHOUT_BASELINE, dead_groups, gdpo
+from r1kit.learning.settings import WITHOUT_GROUP_BASELINE
+from r1kit.objectives.advantages import ADVANTAGES, dead_groups, gdpo
 from r1kit.objectives.aggregation import AGGREGATIONS, Totals
 from r1kit.objectives.kl import KL_ESTIMATORS, k1, k2, k3
 from r1kit.objectives.supervised import cross_entropy
@@ -110,7 +111,7 @@ def test_dividing_by_the_std_weighs_hard_and_easy_questions_more_than_their_rewa
     assert shares["grpo"] > 1.5 * shares["dr_grpo"]
 
 
-BASELINES = [name for name in ADVANTAGES if name not in WITHOUT_BASELINE]
+BASELINES = [name for name in ADVANTAGES if name not in WITHOUT_GROUP_BASELINE]
 
 
 @pytest.mark.parametrize("name", BASELINES)

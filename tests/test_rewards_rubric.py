@@ -202,7 +202,11 @@ def test_a_term_concerns_its_tasks_and_tags_alone() -> None:
     helpful = HELPFUL.model_copy(update={"tags": ("helpful",)})
     rubric = Rubric([TermSpec(name="accuracy", tasks=("countdown",)), helpful], {"helpfulness": Lengths()})
     found = rubric.score([sample("abc"), sample("abcd", "dialogue", ("helpful",)), sample("a", "dialogue")])
-    assert found == [Reward(1.0, {"accuracy": 1.0}), Reward(8.0, {"helpfulness": 4.0}), Reward(0.0, {})]
+    assert found == [
+        Reward(1.0, {"accuracy": 1.0}, {"accuracy": 1.0}),
+        Reward(8.0, {"helpfulness": 4.0}, {"helpfulness": 2.0}),
+        Reward(0.0, {}),
+    ]
 
 
 def test_a_term_may_count_in_the_last_steps_alone() -> None:
@@ -235,7 +239,7 @@ def test_what_a_model_cannot_score_is_unscored() -> None:
     rubric = Rubric([HELPFUL], {"helpfulness": Lengths()})
     assert rubric.score([sample("a" * 91, "dialogue"), sample("a", "dialogue")]) == [
         None,
-        Reward(2.0, {"helpfulness": 1.0}),
+        Reward(2.0, {"helpfulness": 1.0}, {"helpfulness": 2.0}),
     ]
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from r1kit.rollouts.protocol import SamplingParams
-
 MAX_NEW_TOKENS = "max_new_tokens"
 """Stands for the run's length limit where an algorithm divides by it."""
 
@@ -232,6 +230,8 @@ def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _length_limit(data: Mapping[str, Any]) -> int:
     """`sampling.max_new_tokens`, its default where what is written is no such number: it is refused there."""
+    from r1kit.rollouts.protocol import SamplingParams  # which loads torch: a recipe is read without it
+
     sampling = data.get("sampling")
     limit = sampling.get("max_new_tokens") if isinstance(sampling, Mapping) else None
     points = limit.get("points") if isinstance(limit, Mapping) else None

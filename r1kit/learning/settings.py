@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from r1kit.learning.scheduled import SCHEDULED, lifted, replaced, values
-from r1kit.objectives.advantages import WITHOUT_BASELINE
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.schedules import Schedule
 from r1kit.settings import Settings
@@ -35,6 +34,10 @@ class OptimizerSettings(Settings):
     """AdamW's denominator constant."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this global L2 norm."""
+
+
+WITHOUT_GROUP_BASELINE = frozenset({"raw", "best_of_n", "gdpo", "gae"})
+"""Advantages that the responses of a group with equal total rewards may have."""
 
 
 class ObjectiveSettings(Settings):
@@ -88,7 +91,7 @@ class ObjectiveSettings(Settings):
     @property
     def compares_groups(self) -> bool:
         """Whether the totals of a group are the baseline: equal ones then teach nothing."""
-        return self.advantage not in WITHOUT_BASELINE
+        return self.advantage not in WITHOUT_GROUP_BASELINE
 
 
 class CriticSettings(Settings):

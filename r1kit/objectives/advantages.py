@@ -114,6 +114,3 @@ ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
 
 TERM_ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType({"gdpo": gdpo})
 """Of each reward term by itself."""
-
-WITHOUT_BASELINE = frozenset({"raw", "best_of_n", "gdpo", "gae"})
-"""Advantages that a group of equal total rewards may have."""
