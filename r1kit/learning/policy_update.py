@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import nn
@@ -11,6 +10,7 @@ from r1kit import seeds
 from r1kit.learning.batch import Batch, idle_rows
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
+from r1kit.learning.policy_stats import policy_metrics
 from r1kit.learning.settings import ObjectiveSettings, RLSettings
 from r1kit.objectives.kl import KL_ESTIMATORS
 from r1kit.objectives.token_credit import kl_penalty, whitened
@@ -34,13 +34,13 @@ def update_policy(
     batch, stats = _prepared(learner, batch, settings, reference)
     stats["trained_sequences"] = float(len(batch))
     loss = policy_loss(objective)
-    updates = [
-        learner.update(part, loss, idle=_idle_rows(part, objective))
-        for epoch in range(cut.rollout_epochs)
-        for part in _minibatches(batch, cut.minibatches, seeds.derive(seed, "epoch", epoch))
-    ]
+    updates, tokens = [], []
+    for epoch in range(cut.rollout_epochs):
+        for part in _minibatches(batch, cut.minibatches, seeds.derive(seed, "epoch", epoch)):
+            updates.append(learner.update(part, loss, idle=_idle_rows(part, objective)))
+            tokens.append(part.num_tokens)
     learner.pass_over(cut.updates - len(updates))
-    return _combined(updates) | stats
+    return policy_metrics(updates, tokens) | stats
 
 
 def _minibatches(batch: Batch, wanted: int, seed: int) -> list[Batch]:
@@ -90,12 +90,3 @@ def _with_kl_in_reward(batch: Batch, objective: ObjectiveSettings) -> tuple[Batc
     taken_BT = kl_penalty(kl_BT, mask_BT, objective.kl_beta).to(batch.advantages_BT)
     stats = {"kl": float(kl_BT[mask_BT].double().sum()) / max(batch.num_tokens, 1)}
     return replace(batch, advantages_BT=batch.advantages_BT + taken_BT, ref_logprobs_BT=None), stats
-
-
-def _combined(updates: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Means over the updates; the largest gap and the number of skipped updates."""
-    stats = {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
-    stats["skipped"] = sum(u["skipped"] for u in updates)
-    if "logprob_gap/max" in stats:
-        stats["logprob_gap/max"] = max(u["logprob_gap/max"] for u in updates)
-    return stats
