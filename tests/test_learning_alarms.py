@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[int, dict[str, Values], int, str]] = {
         44,
         {"reward": lambda step: 0.5 + 0.01 * (step % 2), "accuracy": 0.5},
         40,
-        "the reward has not risen in 40 steps (0.505, then 0.505): updates are too small",
+        "the reward has not risen beyond chance in 40 steps (0.505, then 0.505): updates are too small",
     ),
     "no_answer": (
         16,
@@ -281,6 +281,12 @@ def test_metrics_that_are_missing_or_not_finite_raise_no_alarm() -> None:
     assert told([dict.fromkeys(SOUND, math.nan)] * 60) == []
 
 
+def test_what_is_no_longer_measured_raises_no_alarm() -> None:
+    rows = history(5, {"kl": 0.9, "reward": rising})
+    gone = {name: value for name, value in SOUND.items() if name != "kl"}
+    assert names([*rows[:3], *[{**gone, "reward": rising(step)} for step in range(3, 30)]]) == []
+
+
 def test_steps_without_a_batch_do_not_hide_what_the_updates_show() -> None:
     rows = history(16, {"logprob_gap/mean": 0.2, "reward": rising})
     rows[1::2] = [{"trained_sequences": 0.0, "reward": rising(step)} for step in range(1, 16, 2)]
@@ -369,6 +375,13 @@ def test_steps_without_the_reward_model_do_not_count() -> None:
     for value in UP[:-1]:
         assert alarms.look({"reward/helpfulness": value, "accuracy": 1 - value}) == []
     assert len(alarms.look({"reward/helpfulness": 1.0, "accuracy": 0.0})) == 1
+
+
+def test_a_term_is_compared_with_the_scores_of_the_same_steps() -> None:
+    alarms = Alarms(hacking_rules({"reward/helpfulness": ["accuracy"]}))
+    for step, value in enumerate(UP + UP):  # the score falls only where the term is not measured
+        term = {"reward/helpfulness": value} if step % 2 else {}
+        assert alarms.look({"accuracy": 0.5 if step % 2 else 1 - step / 24, **term}) == []
 
 
 def test_each_term_is_compared_with_the_scores_of_its_own_tasks() -> None:

@@ -33,7 +33,7 @@ class Steps:
     """What the rules look at: some metrics of the first and of the last steps.
 
     A number that is not there is NaN, of which no comparison holds. Steps without a metric do not count for
-    it: a step without a batch has no gradient norm.
+    it: a step without a batch has no gradient norm. What the last step lacks is not judged: it would be old.
     """
 
     def __init__(self, first: Sequence[Mapping[str, float]], rows: Sequence[Mapping[str, float]]) -> None:
@@ -41,6 +41,8 @@ class Steps:
 
     def last(self, name: str, count: int) -> list[float]:
         """The newest `count` values of a metric, the oldest first; none where there are fewer."""
+        if name not in self.rows[-1]:
+            return []
         values = [row[name] for row in self.rows if name in row][-count:]
         return values if len(values) == count else []
 
@@ -57,6 +59,11 @@ class Steps:
     def names(self, prefix: str) -> list[str]:
         """Metrics of the last step that begin so, in order of the alphabet."""
         return sorted(name for name in self.rows[-1] if name.startswith(prefix))
+
+    def having(self, *names: str) -> Steps:
+        """The steps that have all of these, and the last one."""
+        whole = [row for row in self.rows[:-1] if all(name in row for name in names)]
+        return Steps(self.first, [*whole, self.rows[-1]])
 
     def halves(self, name: str, count: int) -> tuple[float, float]:
         """The means of the earlier and of the later half of the newest `count` values."""

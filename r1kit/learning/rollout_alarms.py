@@ -6,6 +6,7 @@ were broken on purpose are not (LOG.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from r1kit.learning.alarms import Rule, Steps
@@ -25,7 +26,7 @@ def _dead(kind: str) -> Callable[[Steps], str]:
         dead = steps.mean("dead_groups", 6)
         right, wrong = (steps.mean(f"dead_groups/{name}", 6) for name in ("all_correct", "none_correct"))
         cause = "right" if right >= dead / 2 else "wrong" if wrong >= dead / 2 else "equal"
-        if not (dead > 0.75 and right + wrong >= 0) or cause != kind:
+        if not dead > 0.75 or math.isnan(right + wrong) or cause != kind:
             return ""
         how = {"right": "mostly all right", "wrong": "mostly all wrong", "equal": "whether right or wrong"}
         return f"{dead:.0%} of the groups of the last 6 steps had equal rewards, {how[kind]}"
@@ -66,8 +67,8 @@ def _falling(steps: Steps) -> str:
 def _stalled(steps: Steps) -> str:
     early, late = steps.halves("reward", 40)
     moved = steps.change("reward", 40) > 0 or steps.change("accuracy", 40) > 0
-    if early == early and not moved and steps.mean("accuracy", 20) < 0.8:
-        return f"the reward has not risen in 40 steps ({early:.3g}, then {late:.3g})"
+    if not math.isnan(early) and not moved and steps.mean("accuracy", 20) < 0.8:
+        return f"the reward has not risen beyond chance in 40 steps ({early:.3g}, then {late:.3g})"
     return ""
 
 
@@ -240,7 +241,8 @@ def hacking_rules(watched: Mapping[str, Iterable[str]]) -> list[Rule]:
 
 def _hacking(term: str, score: str) -> Rule:
     def finds(steps: Steps) -> str:
-        rise, fall = steps.change(term, WINDOW), -steps.change(score, WINDOW)
+        both = steps.having(term, score)
+        rise, fall = both.change(term, WINDOW), -both.change(score, WINDOW)
         if rise >= LEAST_RISE and fall >= LEAST_FALL:
             return f"{term} rose by {rise:.2f} while {score} fell by {fall:.2f} in {WINDOW} steps"
         return ""
