@@ -84,6 +84,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from r1kit.commands.catalogue import tasks as command
         case "rewards":
             from r1kit.commands.catalogue import rewards as command
+        case "algorithms":
+            from r1kit.commands.catalogue import algorithms as command
+        case "compare":
+            from r1kit.commands.compare import compare as command
         case "reward-lab":
             from r1kit.commands.reward_lab import reward_lab as command
     return command(arguments)
@@ -123,6 +127,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("tasks", help="list the tasks with their settings")
     rewards = commands.add_parser("rewards", help="list the rewards with their formulas")
     _add_file(rewards)
+    _add_compare(commands.add_parser("compare", help="variants of a stage under one budget, over seeds"))
+    commands.add_parser("algorithms", help="list the published algorithms and what each sets")
     _add_lab(commands.add_parser("reward-lab", help="try to fool rewards; score stored rollouts with others"))
     return parser
 
@@ -145,6 +151,56 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="STAGE", help="this stage alone ('base' only evaluates the base)")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and why")
     parser.add_argument("--quiet", action="store_true", help="no progress display")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Runs variants of one stage of reinforcement learning, each with the same seeds under one budget, "
+        "and sets them side by side. The same command goes on with what is missing."
+    )
+    parser.add_argument("recipe", help="name of a packaged recipe, or a .yaml file")
+    parser.add_argument("--stage", help="the stage (default: the recipe's first of reinforcement learning)")
+    parser.add_argument(
+        "--presets", nargs="+", metavar="NAME", help="algorithms (see `r1kit algorithms`), or all"
+    )
+    parser.add_argument(
+        "--vary",
+        nargs="+",
+        action="append",
+        metavar=("KEY", "VALUE"),
+        help="a setting and its values, e.g. --vary stages.r1_zero.group_size 4 16 64; may be repeated",
+    )
+    parser.add_argument(
+        "--variant",
+        nargs="+",
+        action="append",
+        metavar=("NAME", "key=value"),
+        help="a variant by settings of its own, or none: the recipe as it is; may be repeated",
+    )
+    parser.add_argument("--budget", required=True, help="tokens=N (sampled by each run) or steps=N")
+    parser.add_argument("--seeds", type=_at_least_one, default=3, help="runs of each (default: %(default)s)")
+    parser.add_argument("--set", nargs="+", default=[], metavar="key=value", help="settings of every variant")
+    parser.add_argument(
+        "--scale-learning-rate",
+        action="store_true",
+        help="divide the learning rate by the square root of a variant's updates per step",
+    )
+    parser.add_argument(
+        "--report-only", action="store_true", help="run nothing; the report of what has been run before"
+    )
+    parser.add_argument("--out", type=Path, help="folder (default: runs/compare-RECIPE)")
+    parser.add_argument(
+        "--parallel",
+        type=_at_least_one,
+        default=1,
+        help="runs at a time, which share the cores (default: %(default)s)",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def _add_model_options(parser: argparse.ArgumentParser, max_new_tokens: int) -> None:

@@ -107,10 +107,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """`Reward(1.1, {"accuracy": 1.0, "format": 1.0})` with weights 1 and 0.1."""
+    """`Reward(1.1, {"accuracy": 1.0, "format": 1.0}, {"accuracy": 1.0, "format": 0.1})`."""
 
     total: float  # weighted sum
     terms: Mapping[str, float]  # raw terms, before their weights
+    weights: Mapping[str, float] = field(default_factory=dict)  # of the terms, at this step of the run
 
 
 class Failure(StrEnum):

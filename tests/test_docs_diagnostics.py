@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import test_learning_resume as tiny
+import test_learning_resume_changes as supervised
 import test_reward_loop as reward_models
 
+from r1kit.learning.difficulty import DifficultySettings
 from r1kit.learning.distillation import DistillationLoss, Teacher
 from r1kit.learning.questions import Source
 from r1kit.learning.rl_loop import train_rl
-from r1kit.learning.rollout_alarms import ROLLOUT_RULES, hacking_rules
-from r1kit.learning.settings import ObjectiveSettings
+from r1kit.learning.rollout_alarms import GROUP_RULES, ROLLOUT_RULES, hacking_rules
+from r1kit.learning.settings import CriticSettings, ObjectiveSettings
 from r1kit.learning.sft_loop import train_supervised
 from r1kit.learning.update_alarms import UPDATE_RULES
 from r1kit.rollouts.local import LocalSampler
@@ -22,7 +24,7 @@ from r1kit.tracking.stop import StopFlag
 from r1kit.types import Failure, Problem, Unscored
 
 TEXT = (Path(__file__).parents[1] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
-RULES = (*ROLLOUT_RULES, *UPDATE_RULES, *hacking_rules({"reward/x": ["accuracy"]}))
+RULES = (*GROUP_RULES, *ROLLOUT_RULES, *UPDATE_RULES, *hacking_rules({"reward/x": ["accuracy"]}))
 
 
 def section(title):
@@ -54,28 +56,38 @@ class OftenUnscored(tiny.SevensRubric):
         return [Unscored("sevens", Failure.RAISED), *found[1:]]
 
 
-def test_the_metrics_of_reinforcement_learning_are_those_of_the_document(tmp_path):
+def train(folder, rubric, objective, critic=None, **extra):
+    """Two steps on two tasks."""
     tokenizer = tiny.make_tokenizer()
     model = tiny.make_model(tokenizer)
-    objective = ObjectiveSettings(kl_beta=0.01, importance_cap=2.0)
-    settings = tiny.RL.model_copy(update={"steps": 2, "objective": objective})
+    settings = tiny.RL.model_copy(update={"steps": 2, "objective": objective, "critic": critic})
     other = [Problem(p.id, "other", p.messages, p.reference) for p in tiny.PROBLEMS]
-    with RunLog(tmp_path) as log:
+    with RunLog(folder) as log:
         train_rl(
             model, tokenizer, {"echo": tiny.EchoTask(), "other": tiny.EchoTask()},
             {"echo": Source(tiny.PROBLEMS), "other": Source(other)}, LocalSampler(model, tokenizer),
-            OftenUnscored(), settings, seed=3, workdir=tmp_path / "checkpoints", log=log,
-            progress=Progress(quiet=True), stop=StopFlag(), teacher=Teacher(tiny.make_model(tokenizer)),
+            rubric, settings, seed=3, workdir=folder / "checkpoints", log=log,
+            progress=Progress(quiet=True), stop=StopFlag(), **extra,
         )  # fmt: skip
-    assert_listed(logged(tmp_path), "Metrics of reinforcement learning")
+    return logged(folder)
+
+
+def test_the_metrics_of_reinforcement_learning_are_those_of_the_document(tmp_path):
+    grpo = ObjectiveSettings(kl_beta=0.01, importance_cap=2.0)
+    teacher = Teacher(tiny.make_model(tiny.make_tokenizer()))
+    names = train(tmp_path / "grpo", OftenUnscored(), grpo, teacher=teacher)
+    ppo = ObjectiveSettings(advantage="gae")
+    levels = DifficultySettings(levels=("echo", "other"), start=0.5)
+    names |= train(tmp_path / "ppo", tiny.SevensRubric(), ppo, CriticSettings(), difficulty=levels)
+    assert_listed(names, "Metrics of reinforcement learning")
 
 
 def test_the_metrics_of_supervised_training_are_those_of_the_document(tmp_path):
-    tiny.run_sft(tmp_path / "text")
+    supervised.run_sft(tmp_path / "text")
     teacher = tiny.make_model(tiny.make_tokenizer())
     with RunLog(tmp_path / "logits") as log:
         train_supervised(
-            tiny.make_model(tiny.make_tokenizer()), tiny.DOCUMENTS, tiny.SFT, seed=3,
+            tiny.make_model(tiny.make_tokenizer()), supervised.DOCUMENTS, supervised.SFT, seed=3,
             workdir=tmp_path / "checkpoints", log=log, progress=Progress(quiet=True), stop=StopFlag(),
             loss=DistillationLoss(teacher, "forward_kl"),
         )  # fmt: skip

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from r1kit.learning.alarms import KEPT, Alarm, Alarms, Rule
-from r1kit.learning.rollout_alarms import ROLLOUT_RULES, WINDOW, hacking_rules
-from r1kit.learning.settings import RLSettings
+from r1kit.learning.rollout_alarms import GROUP_RULES, ROLLOUT_RULES, WINDOW, hacking_rules
+from r1kit.learning.settings import CriticSettings, RLSettings
 from r1kit.learning.update_alarms import UPDATE_RULES
 
-RULES = (*ROLLOUT_RULES, *UPDATE_RULES)
+RULES = (*GROUP_RULES, *ROLLOUT_RULES, *UPDATE_RULES)
 SOUND = {
     **{"reward": 0.5, "accuracy": 0.5, "dead_groups": 0.2, "dead_groups/all_correct": 0.1},
     **{
@@ -265,6 +265,12 @@ def test_a_sound_training_is_silent() -> None:
     assert told(rows) == []
 
 
+def test_harder_questions_explain_a_lower_or_level_reward() -> None:
+    harder: dict[str, Values] = {"difficulty": lambda step: 0.05 * step}
+    assert names(history(30, {"reward": lambda step: 0.9 - 0.02 * step, **harder})) == []
+    assert names(history(44, {"reward": 0.5, **harder})) == []
+
+
 def test_a_policy_that_solves_everything_may_lose_its_entropy() -> None:
     rows = history(30, {"entropy": lambda step: 0.6 * 0.7**step, "accuracy": 0.97})
     assert names(rows) == []
@@ -327,6 +333,7 @@ def test_every_setting_that_an_alarm_names_is_one() -> None:
         for name, field in RLSettings.model_fields.items()
         if hasattr(field.annotation, "model_fields")
     }
+    groups["critic"] = CriticSettings.model_fields
     named = 0
     for rule in (*RULES, *hacking_rules({"reward/x": ["accuracy"]})):
         for group, setting in re.findall(r"([a-z_]+)\.([a-z_]+)", rule.advice):

@@ -136,6 +136,23 @@ def test_a_skipped_update_is_counted_and_otherwise_left_out():
 
 ONE_PART = BatchSettings(precision="float32")
 MANY_PARTS = BatchSettings(tokens_per_microbatch=12, precision="float32")
+
+
+def test_a_critics_updates_are_skipped_and_made_by_themselves():
+    critic = {"value/loss": 1.0, "critic/grad_norm": 2.0, "critic/skipped": 0.0}
+    broken = {"value/loss": math.nan, "critic/grad_norm": math.inf, "critic/skipped": 1.0}
+    last = {"value/loss": 4.0, "critic/grad_norm": 3.0, "critic/skipped": 0.0}
+    rows = [TWO[0] | critic, TWO[1] | broken, {**TWO[1], "loss": math.nan, "skipped": 1.0} | last]
+    stats = policy_metrics(rows, [30, 10, 20])
+    assert stats["value/loss"] == pytest.approx((30 * 1 + 20 * 4) / 50)
+    assert (stats["critic/grad_norm"], stats["critic/skipped"], stats["skipped"]) == (2.5, 1.0, 1.0)
+    policy = policy_metrics(TWO, [30, 10])
+    assert {name: stats[name] for name in policy} == {**policy, "skipped": 1.0}
+    # while the critic learns alone there is nothing of the policy
+    alone = policy_metrics([critic, last], [10, 30])
+    assert alone == {"value/loss": 3.25, "critic/grad_norm": 2.5, "critic/skipped": 0.0}
+
+
 STILL = OptimizerSettings(learning_rate=1e-30)  # no float32 weight moves by that
 CUT_ALIKE = (
     *("entropy", "approx_kl", "clip/low", "clip/high", "zero_advantage_tokens", "ratio/max", "ratio/min"),

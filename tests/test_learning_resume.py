@@ -5,7 +5,6 @@ Run as a script, this file trains in a folder and kills itself at a named moment
 
 import io
 import json
-import math
 import os
 import signal
 import subprocess
@@ -19,21 +18,17 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from r1kit.errors import CheckpointError, Interrupted
 from r1kit.learning import checkpoint
-from r1kit.learning.batch import EncodedDocument
 from r1kit.learning.checkpoint import model_tensors
 from r1kit.learning.questions import Source
 from r1kit.learning.rl_loop import train_rl
 from r1kit.learning.settings import (
     BatchSettings,
+    CriticSettings,
     LimitSettings,
     ObjectiveSettings,
     OptimizerSettings,
     RLSettings,
-    SFTSettings,
 )
-from r1kit.learning.sft_loop import mean_loss, train_supervised
-from r1kit.models.precision import convert_parameters
-from r1kit.pipeline.explain import validate
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.tracking.metrics import RunLog
@@ -105,15 +100,30 @@ RL = RLSettings(
     log_rollouts_share=0.5,
 )  # fmt: skip
 
+CRITICS = {
+    kind: RL.model_copy(
+        update={
+            "objective": ObjectiveSettings(
+                advantage="gae", whiten=True, kl_beta=0.01, kl_in="reward", kl_kind="k1"
+            ),
+            "critic": CriticSettings(
+                kind=kind, pretrain_steps=3,
+                optimizer=OptimizerSettings(learning_rate=0.02, schedule="linear", warmup_steps=2),
+            ),
+        }
+    )
+    for kind in ("separate", "head")
+}  # fmt: skip
 
-def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3, progress=None):
+
+def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3, progress=None, rubric=None):
     """Train to the end; the final weights, the summary."""
     tokenizer = make_tokenizer()
     model = make_model(tokenizer)
     with log_class(folder) as log:
         summary = train_rl(
             model, tokenizer, {"echo": EchoTask()}, {"echo": Source(PROBLEMS)},
-            LocalSampler(model, tokenizer), SevensRubric(),
+            LocalSampler(model, tokenizer), rubric or SevensRubric(),
             settings, seed=seed, workdir=folder / "checkpoints", log=log,
             progress=progress or Progress(quiet=True), stop=stop or StopFlag(),
         )  # fmt: skip
@@ -142,9 +152,9 @@ def die_while_saving(step):
     checkpoint.write_json = dying
 
 
-def killed_run(folder, moment, step):
-    """Start or go on in a process of its own, which must die by SIGKILL."""
-    arguments = [sys.executable, __file__, str(folder), moment, str(step)]
+def killed_run(folder, moment, step, settings=""):
+    """Start or go on in a process of its own, which must die by SIGKILL; `settings`: a key of `CRITICS`."""
+    arguments = [sys.executable, __file__, str(folder), moment, str(step), settings]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False, env=env)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -286,102 +296,43 @@ def test_only_the_newest_checkpoints_are_kept(whole_run):
     ]  # fmt: skip
 
 
-# --- supervised -------------------------------------------------------------------------------------------
-
-SFT = SFTSettings(
-    steps=11, tokens_per_batch=60, save_every=4, log_every=3,
-    optimizer=OptimizerSettings(learning_rate=0.02, schedule="cosine", min_ratio=0.1, warmup_steps=2),
-    batch=BatchSettings(precision="float32"),
-)  # fmt: skip
-DOCUMENTS = [EncodedDocument([3 + (n + k) % 10 for k in range(4 + n % 5)], 1) for n in range(40)]
-
-
-def run_sft(folder, stop=None, settings=SFT):
-    model = make_model(make_tokenizer())
-    with RunLog(folder) as log:
-        summary = train_supervised(
-            model, DOCUMENTS, settings, seed=3, workdir=folder / "checkpoints", log=log,
-            progress=Progress(quiet=True), stop=stop or StopFlag(),
-        )  # fmt: skip
-    return model, summary
+@pytest.mark.parametrize("kind", CRITICS)
+def test_a_critic_killed_with_its_run_goes_on_bit_identically(tmp_path, kind):
+    whole = tmp_path / "whole"
+    expected = (whole, *run_rl(whole, settings=CRITICS[kind]))
+    metrics = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert ["grad_norm" in row for row in metrics] == [False] * 3 + [True] * 3
+    assert all(row["critic/grad_norm"] > 0 for row in metrics)
+    assert metrics[0]["value/explained_variance"] == 0.0
+    killed_run(tmp_path / "killed", "saving", 4, kind)
+    kept = tmp_path / "killed/checkpoints/step-000002"
+    assert {"critic.safetensors", "critic_optimizer.safetensors"} < {path.name for path in kept.iterdir()}
+    assert_same_run(tmp_path / "killed", *run_rl(tmp_path / "killed", settings=CRITICS[kind]), expected)
+    last = [folder / "checkpoints/step-000006" for folder in (whole, tmp_path / "killed")]
+    for name in ("critic.safetensors", "critic_optimizer.safetensors"):
+        assert (last[0] / name).read_bytes() == (last[1] / name).read_bytes()
 
 
-@pytest.mark.parametrize("window", [1, 3])
-def test_supervised_training_learns_and_an_interruption_changes_nothing(tmp_path, window):
-    settings = SFT.model_copy(update={"length_window": window})
-    untrained = mean_loss(make_model(make_tokenizer()), DOCUMENTS, SFT.batch)
-    whole, summary = run_sft(tmp_path / "whole", settings=settings)
-    with pytest.raises(Interrupted, match="stopped after step 5 of 11"):
-        run_sft(tmp_path / "parts", StopAtLook(5), settings)
-    parts, parts_summary = run_sft(tmp_path / "parts", settings=settings)
-    assert mean_loss(whole, DOCUMENTS, SFT.batch) < 0.7 * untrained
-    assert summary == parts_summary
-    for name, tensor in model_tensors(parts).items():
-        assert torch.equal(tensor, model_tensors(whole)[name]), name
-    metrics = [(tmp_path / run / "metrics.jsonl").read_bytes() for run in ("parts", "whole")]
-    assert metrics[0] == metrics[1]
-    assert len(metrics[0].splitlines()) == 4  # steps 3, 6, 9 and 11
-
-
-def test_measuring_a_loss_keeps_the_number_format_and_the_rotary_frequencies():
-    model = make_model(make_tokenizer())
-    wide = mean_loss(model, DOCUMENTS, SFT.batch)
-    frequencies = model.model.rotary_emb.inv_freq.clone()
-    convert_parameters(model, torch.bfloat16)
-    before = {name: tensor.clone() for name, tensor in model_tensors(model).items()}
-    assert mean_loss(model, DOCUMENTS, SFT.batch) == pytest.approx(wide, abs=0.02)
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
-    assert torch.equal(model.model.rotary_emb.inv_freq, frequencies)
-    for name, tensor in model_tensors(model).items():
-        assert torch.equal(tensor, before[name]), name
+def test_a_critics_work_counts_among_the_operations(tmp_path):
+    _, summary = run_rl(tmp_path, settings=CRITICS["separate"])
+    policy = sum(map(torch.numel, make_model(make_tokenizer()).parameters()))
+    tokens, steps = summary["tokens"], 3
+    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    pretrained = sum(row["tokens"] for row in metrics[:steps])
+    critic = policy + 17  # the head was the embedding, which stays; its own has a weight of 16 and a bias
+    expected = (
+        policy * (2 * summary["sampled_tokens"] + 4 * tokens + 6 * (tokens - pretrained))
+        + critic * (2 + 6) * tokens
+    )
+    assert summary["teraflop"] == pytest.approx(expected / 1e12, rel=1e-9)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    chosen = CRITICS.get(sys.argv[4], RL)
     if sys.argv[2] == "saving":
         die_while_saving(int(sys.argv[3]))
-        run_rl(Path(sys.argv[1]))
+        run_rl(Path(sys.argv[1]), settings=chosen)
     else:
         DyingLog.at = int(sys.argv[3])
-        run_rl(Path(sys.argv[1]), log_class=DyingLog)
-
-
-SCHEDULED = validate(
-    RLSettings,
-    {
-        "steps": STEPS, "template": "chat", "save_every": SAVE_EVERY, "log_rollouts_share": 1.0,
-        "refill_rounds": 1,
-        "questions_per_step": {"points": {1: 3, 4: 2}},
-        "group_size": {"points": {1: 2, 3: 5}},
-        "sampling": {"max_new_tokens": 10, "temperature": {"shape": "linear", "points": {1: 1.0, 6: 0.5}}},
-        "objective": {
-            "whiten": True, "kl_in": "reward", "kl_kind": "k1", "kl_beta": {"points": {1: 0.0, 4: 0.01}},
-        },
-        "optimizer": {"learning_rate": {"shape": "cosine", "points": {1: 0.05, 6: 0.01}}},
-        "batch": {"minibatches": 2, "precision": "float32"},
-    },
-    (),
-    str,
-)  # fmt: skip
-
-
-def test_a_run_with_schedules_follows_them_and_is_the_same_after_a_stop(tmp_path):
-    whole = tmp_path / "whole"
-    expected = (whole, *run_rl(whole, settings=SCHEDULED))
-    metrics = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
-    for k, row in enumerate(metrics):
-        if row["trained_sequences"]:  # else all groups of the step were dead, twice
-            assert row["learning_rate"] == pytest.approx(0.01 + 0.02 * (1 + math.cos(math.pi * k / 5)))
-            assert "kl" in row
-    rows = [json.loads(line) for line in (whole / "rollouts.jsonl").read_text().splitlines()]
-    for step in range(1, STEPS + 1):
-        drawn = sum(row["step"] == step for row in rows)
-        questions, group_size = (3 if step < 4 else 2), (2 if step < 3 else 5)
-        # one round more for the questions whose group was dead
-        assert drawn % group_size == 0
-        assert questions <= drawn // group_size <= 2 * questions
-    assert sum(row["trained_sequences"] > 0 for row in metrics) >= STEPS // 2
-    with pytest.raises(Interrupted):
-        run_rl(tmp_path / "stopped", StopAtLook(3), settings=SCHEDULED)
-    resumed = run_rl(tmp_path / "stopped", settings=SCHEDULED)
-    assert_same_run(tmp_path / "stopped", *resumed, expected)
+        run_rl(Path(sys.argv[1]), log_class=DyingLog, settings=chosen)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from r1kit.objectives.advantages import ADVANTAGES, dead_groups
+from r1kit.objectives.advantages import ADVANTAGES, WITHOUT_BASELINE, dead_groups, gdpo
 from r1kit.objectives.aggregation import AGGREGATIONS, Totals
 from r1kit.objectives.kl import KL_ESTIMATORS, k1, k2, k3
 from r1kit.objectives.supervised import cross_entropy
@@ -66,6 +66,37 @@ def test_raw_has_no_baseline():
     assert_equal(advantages("raw", [3, NAN, -1])[0], 3, NAN, -1)
 
 
+def test_best_of_n_learns_the_first_of_the_best_and_nothing_else():
+    assert_equal(advantages("best_of_n", [0, 2, NAN, 2])[0], 0, 1, NAN, 0)
+    assert_equal(advantages("best_of_n", [0, 0, 0], [NAN, NAN, NAN]).flatten(), 1, 0, 0, NAN, NAN, NAN)
+
+
+def test_gdpo_adds_each_terms_own_advantage():
+    right, brief = [[1, 0, 0, 1]], [[0.5, 0.5, 0.1, 0.1]]
+    got = gdpo(tensor(right, brief), tensor(1.0, 0.5))
+    expected = advantages("grpo", *right) + 0.5 * advantages("grpo", *brief)
+    torch.testing.assert_close(got, expected, rtol=1e-12, atol=0)
+    # a sample's reward of one term alone is what grpo makes of it
+    torch.testing.assert_close(gdpo(tensor(right), tensor(2.0)), 2 * advantages("grpo", *right))
+
+
+def test_gdpo_tells_mixtures_with_one_sum_apart():
+    right, polite = [[1, 0, 0, 0, 0]], [[0, 1, 1, 1, 0]]
+    summed = advantages("grpo", [1, 1, 1, 1, 0])[0]
+    assert float(summed[0]) == float(summed[1])
+    got = gdpo(tensor(right, polite), tensor(1.0, 1.0))[0]
+    # the rarer one tells more: 1 of 5 has a smaller std (sqrt(1/5)) than 3 of 5 (sqrt(3/10))
+    assert float(got[0] - got[1]) == pytest.approx(math.sqrt(5) - math.sqrt(10 / 3), rel=1e-3)
+
+
+def test_gdpo_leaves_out_terms_that_do_not_concern_a_group_and_samples_without_any():
+    terms = tensor([[1, 0, NAN], [1, 0, 0]], [[NAN, NAN, NAN], [0, 1, 0]])
+    got = gdpo(terms, tensor(1.0, 3.0))
+    assert_equal(got[0], *advantages("grpo", [1, 0, NAN])[0])
+    both = advantages("grpo", [1, 0, 0], [0, 1, 0])
+    torch.testing.assert_close(got[1], both[0] + 3 * both[1], rtol=1e-12, atol=0)
+
+
 def test_dividing_by_the_std_weighs_hard_and_easy_questions_more_than_their_rewards_do():
     # one right of eight, and four of eight: the absolute advantages of the harder group are 7/16 of the
     # other's, and 66% of them once each is divided by its std (Dr.GRPO's difficulty bias)
@@ -79,7 +110,7 @@ def test_dividing_by_the_std_weighs_hard_and_easy_questions_more_than_their_rewa
     assert shares["grpo"] > 1.5 * shares["dr_grpo"]
 
 
-BASELINES = [name for name in ADVANTAGES if name != "raw"]
+BASELINES = [name for name in ADVANTAGES if name not in WITHOUT_BASELINE]
 
 
 @pytest.mark.parametrize("name", BASELINES)

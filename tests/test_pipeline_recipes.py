@@ -93,7 +93,7 @@ WRONG_OVERRIDES = [
     (
         "stages.r1_zero.objective.advantage=grp",
         "stages.r1_zero.objective.advantage: found 'grp' (text), expected one of 'grpo', 'dr_grpo', 'rloo', "
-        "'opo' or 'raw'",
+        "'opo', 'raw', 'best_of_n', 'gdpo' or 'gae'",
     ),
     ("tasks.countdown.numbers=[3,9]", "tasks.countdown.numbers: each must be 2 to 6, found [3, 9]"),
     (

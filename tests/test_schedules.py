@@ -111,7 +111,7 @@ def test_every_setting_of_the_list_takes_a_schedule(path):
             {"sampling": {"temperature": {"points": {1: 1.0, 5: 0.0}}}},
             r"sampling\.temperature at step 5: .*temperature is 0",
         ),
-        ({"group_size": {"points": {1: 4, 2: 1}}}, r"group_size at step 2: .*greater than or equal to 2"),
+        ({"group_size": {"points": {1: 4, 2: 1}}}, r"group_size at step 2: .*one alone teaches nothing"),
         (
             {"group_size": {"points": {3: 4, 2: 5}}},
             r"schedules\.group_size: points: steps count from 1",

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tiny_models import checkpoint
 
 from r1kit import cli
-from r1kit.errors import Interrupted
+from r1kit.errors import Interrupted, RecipeError
 from r1kit.files import verify_folder
 from r1kit.learning.rl_loop import train_rl
 from r1kit.pipeline.config import load_recipe
@@ -247,3 +247,34 @@ def test_pretraining_makes_a_base_that_the_pipeline_can_use(tmp_path: Path) -> N
     )
     assert set(made["summary"]["quality"]) >= {"steps_right", "verdicts_right", "thinking_pays"}
     assert len(rows(out / "stages/micro/metrics.jsonl")) == 4
+
+
+PPO = (
+    "stages.r1_zero.objective={advantage: gae, whiten: true, kl_in: reward, kl_kind: k1, kl_beta: 0.001}",
+    "stages.r1_zero.critic={pretrain_steps: 1, optimizer: {learning_rate: 1e-4}}",
+    "stages.r1_zero.group_size=1",
+    "stages.r1_zero.batch.minibatches=2",
+)
+
+
+def test_a_recipe_with_a_critic_trains_by_ppo_and_its_critic_stays_out_of_the_model(
+    finished: Path, tmp_path: Path
+) -> None:
+    go(tmp_path / "run", *PPO)
+    stage = tmp_path / "run/stages/r1_zero"
+    first, second = rows(stage / "metrics.jsonl")
+    assert {"value/loss", "critic/grad_norm", "value/explained_variance"} <= first.keys() & second.keys()
+    assert ("learning_rate" in first, "learning_rate" in second) == (False, True)
+    assert second["critic/learning_rate"] == 1e-4
+    weights = [load_file(run / "model/model.safetensors") for run in (stage, finished / "stages/r1_zero")]
+    assert weights[0].keys() == weights[1].keys()
+
+
+def test_a_critic_without_its_advantage_is_refused_when_the_recipe_is_read() -> None:
+    with pytest.raises(RecipeError, match=r"stages\.r1_zero: .*'gae' needs a critic"):
+        load_recipe("tiny", ["stages.r1_zero.objective.advantage=gae"])
+    with pytest.raises(RecipeError, match=r"stages\.r1_zero: critic: the advantage 'grpo' asks none"):
+        load_recipe("tiny", ["stages.r1_zero.critic={}"])
+    teacher = ["stages.r1_zero.rewards.teacher={params: {model: base}}", *PPO]
+    with pytest.raises(RecipeError, match=r"stages\.r1_zero: critic: the teacher's reward is an advantage"):
+        load_recipe("tiny", teacher)

@@ -40,6 +40,8 @@ class Batch:
     sampler_logprobs_BT: Tensor | None = None  # float32, nats, as the sampler computed them
     old_logprobs_BT: Tensor | None = None  # float32, nats; None = the policy itself (ratio 1)
     ref_logprobs_BT: Tensor | None = None  # float32, nats, under the reference model
+    values_BT: Tensor | None = None  # float32, what a critic expected at each token when it was sampled
+    returns_BT: Tensor | None = None  # float32, what a critic learns to expect
 
     def __len__(self) -> int:
         return len(self.tokens_BT)
@@ -67,16 +69,20 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """A copy in which `change` was applied to every (B, T) tensor."""
+
+        def changed(tensor_BT: Tensor | None) -> Tensor | None:
+            return None if tensor_BT is None else change(tensor_BT)
+
         return replace(
             self,
             tokens_BT=change(self.tokens_BT),
             loss_mask_BT=change(self.loss_mask_BT),
-            advantages_BT=None if self.advantages_BT is None else change(self.advantages_BT),
-            sampler_logprobs_BT=None
-            if self.sampler_logprobs_BT is None
-            else change(self.sampler_logprobs_BT),
-            old_logprobs_BT=None if self.old_logprobs_BT is None else change(self.old_logprobs_BT),
-            ref_logprobs_BT=None if self.ref_logprobs_BT is None else change(self.ref_logprobs_BT),
+            advantages_BT=changed(self.advantages_BT),
+            sampler_logprobs_BT=changed(self.sampler_logprobs_BT),
+            old_logprobs_BT=changed(self.old_logprobs_BT),
+            ref_logprobs_BT=changed(self.ref_logprobs_BT),
+            values_BT=changed(self.values_BT),
+            returns_BT=changed(self.returns_BT),
         )
 
 

@@ -1,8 +1,8 @@
 """Checkpoints of a training loop: whole folders of safetensors and JSON that appear at once or not at all.
 
 A folder `step-000040` holds the state after 40 steps: `model.safetensors`, `optimizer.safetensors`, with a
-reference model `reference.safetensors`, and `state.json`. All randomness is derived from the seed and the
-step, so there is no generator to save.
+reference model `reference.safetensors`, with a critic `critic.safetensors`, `critic_optimizer.safetensors`,
+and `state.json`. All randomness is derived from the seed and the step, so there is no generator to save.
 """
 
 from __future__ import annotations
@@ -46,12 +46,24 @@ class Checkpoints:
         folder: where they lie.
         keep: how many of the newest to keep.
         identity: settings, seed and data of the run, JSON-serialisable; a resume with others is refused.
+        reference: a model that is saved and restored beside the learner's.
+        critic: a learner that is, with its optimizer.
     """
 
-    def __init__(self, folder: Path, keep: int, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep: int,
+        identity: Mapping[str, Any],
+        *,
+        reference: nn.Module | None = None,
+        critic: Learner | None = None,
+    ) -> None:
         self._folder = folder
         self._keep = keep
         self._identity = json.loads(json.dumps(identity))
+        self._reference = reference
+        self._critic = critic
 
     def save(
         self,
@@ -59,7 +71,6 @@ class Checkpoints:
         learner: Learner,
         *,
         log_offsets: Mapping[str, int],
-        reference: nn.Module | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Path:
         """Publish the state after `step` steps; older ones go only once it has been verified."""
@@ -67,12 +78,17 @@ class Checkpoints:
             "model": model_tensors(learner.model),
             "optimizer": optimizer_tensors(learner.model, learner.optimizer),
         }
-        if reference is not None:
-            tensors["reference"] = model_tensors(reference)
+        if self._reference is not None:
+            tensors["reference"] = model_tensors(self._reference)
+        if self._critic is not None:
+            tensors["critic"] = model_tensors(self._critic.model)
+            tensors["critic_optimizer"] = optimizer_tensors(self._critic.model, self._critic.optimizer)
+            _require_finite(tensors["critic"], step)
         _require_finite(tensors["model"], step)
         state = {
             "step": step,
             "learner": learner.counters(),
+            "critic": None if self._critic is None else self._critic.counters(),
             "log_offsets": dict(log_offsets),
             "extra": dict(extra or {}),
             "identity": self._identity,
@@ -95,8 +111,8 @@ class Checkpoints:
             remove_folder(old)
         return final
 
-    def restore(self, learner: Learner, reference: nn.Module | None = None) -> Resumed | None:
-        """Load the newest valid checkpoint into the learner; None when there is none at all.
+    def restore(self, learner: Learner) -> Resumed | None:
+        """Load the newest valid checkpoint into the learner and its company; None when there is none at all.
 
         Raises CheckpointError when there are checkpoints but none is whole, or the run was another one.
         """
@@ -108,13 +124,11 @@ class Checkpoints:
                 continue
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             self._require_same_run(folder, state["identity"])
-            load_model_tensors(learner.model, load_file(folder / "model.safetensors"))
-            load_optimizer_tensors(
-                learner.model, learner.optimizer, load_file(folder / "optimizer.safetensors")
-            )
-            if reference is not None:
-                load_model_tensors(reference, load_file(folder / "reference.safetensors"))
-            learner.restore_counters(state["learner"])
+            _load(learner, state["learner"], folder, "model", "optimizer")
+            if self._critic is not None:
+                _load(self._critic, state["critic"], folder, "critic", "critic_optimizer")
+            if self._reference is not None:
+                load_model_tensors(self._reference, load_file(folder / "reference.safetensors"))
             notes += _software_changes(state["software"])
             return Resumed(state["step"], state["log_offsets"], state["extra"], tuple(notes))
         if folders:
@@ -124,14 +138,12 @@ class Checkpoints:
             )
         return None
 
-    def begin(
-        self, learner: Learner, log: RunLog, progress: Progress, reference: nn.Module | None = None
-    ) -> tuple[int, Mapping[str, Any]]:
+    def begin(self, learner: Learner, log: RunLog, progress: Progress) -> tuple[int, Mapping[str, Any]]:
         """Restore what there is and cut the logs back to it: the steps done, and what the loop saved besides.
 
         Without a checkpoint the logs are emptied: rows of a run that died before its first save come again.
         """
-        resumed = self.restore(learner, reference)
+        resumed = self.restore(learner)
         if resumed is None:
             log.truncate(dict.fromkeys(log.offsets(), 0), 1)
             return 0, {}
@@ -182,6 +194,13 @@ def load_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                     f" the model's {tuple(tensor.shape)}"
                 )
             tensor.copy_(tensors[name])
+
+
+def _load(learner: Learner, counters: Mapping[str, int], folder: Path, weights: str, optimizer: str) -> None:
+    load_model_tensors(learner.model, load_file(folder / f"{weights}.safetensors"))
+    moments = load_file(folder / f"{optimizer}.safetensors")
+    load_optimizer_tensors(learner.model, learner.optimizer, moments)
+    learner.restore_counters(counters)
 
 
 def _require_finite(tensors: Mapping[str, Tensor], step: int) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from r1kit.errors import UserError
 from r1kit.learning.batch import Batch, EncodedDocument, make_batch
 from r1kit.learning.settings import RLSettings
-from r1kit.objectives.advantages import ADVANTAGES, dead_groups
+from r1kit.objectives.advantages import ADVANTAGES, TERM_ADVANTAGES, dead_groups
 from r1kit.types import RolloutGroup, Unscored
 
 
@@ -26,7 +26,7 @@ class Credit:
     """What each rollout of a step earned; NaN where it could not be scored."""
 
     rewards_PG: Tensor  # float64, total rewards
-    advantages_PG: Tensor  # float64
+    advantages_PG: Tensor  # float64; with a critic, which judges tokens, as yet the rewards
     unscored: Mapping[str, int]  # `{"short/hung": 3}`: how many samples stayed unscored, and in which ways
 
     def require_scored(self, limit: float) -> None:
@@ -42,12 +42,32 @@ class Credit:
 
 
 def assign_credit(groups: Sequence[RolloutGroup], advantage: str) -> Credit:
-    """Rewards and the advantages that follow, by a name in `objectives.advantages.ADVANTAGES`."""
+    """Rewards and the advantages that follow, by a name in `objectives.advantages`."""
     rewards_PG = rewards_of(groups)
-    lengths_PG = torch.tensor(
-        [[len(r.completion.tokens) for r in group.rollouts] for group in groups], dtype=torch.float64
-    )
-    return Credit(rewards_PG, ADVANTAGES[advantage](rewards_PG, lengths_PG), unscored_ways(groups))
+    if advantage in TERM_ADVANTAGES:
+        advantages_PG = TERM_ADVANTAGES[advantage](*_terms_of(groups))
+    else:
+        lengths = [[len(r.completion.tokens) for r in group.rollouts] for group in groups]
+        advantages_PG = ADVANTAGES[advantage](rewards_PG, torch.tensor(lengths, dtype=torch.float64))
+    return Credit(rewards_PG, advantages_PG, unscored_ways(groups))
+
+
+def _terms_of(groups: Sequence[RolloutGroup]) -> tuple[Tensor, Tensor]:
+    """Raw values of K reward terms, (K, P, G) float64, NaN where there is none; and their weights, (K,)."""
+    rewards = [r.reward for group in groups for r in group.rollouts if r.reward is not None]
+    weights = {name: weight for reward in rewards for name, weight in reward.weights.items()}
+    if not weights:
+        return torch.full((1, len(groups), len(groups[0].rollouts)), torch.nan).double(), torch.ones(
+            1
+        ).double()
+    values = [
+        [
+            [math.nan if r.reward is None else r.reward.terms.get(name, math.nan) for r in group.rollouts]
+            for group in groups
+        ]
+        for name in weights
+    ]
+    return torch.tensor(values, dtype=torch.float64), torch.tensor([*weights.values()], dtype=torch.float64)
 
 
 def unscored_ways(groups: Sequence[RolloutGroup]) -> Counter[str]:

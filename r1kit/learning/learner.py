@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from r1kit.errors import UserError
 from r1kit.learning.batch import Batch
 from r1kit.learning.compute import operations
-from r1kit.learning.losses import Loss, LossOutput, TeacherLoss
+from r1kit.learning.losses import Loss, LossOutput, StatesLoss, TeacherLoss
 from r1kit.learning.microbatches import (
     ANY,
     FEW,
@@ -55,6 +55,8 @@ class Learner:
         total_updates: length of the schedule.
         temperature: of the distribution whose log-probabilities are trained; in RL that of the sampling.
     """
+
+    _settings_name = "optimizer"  # for messages
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Learner:
         self.model.train()
         live = sorted(set(range(len(batch))) - set(idle))
         live_parts, idle_parts = self._parts(batch, live), self._parts(batch, idle)
-        sums = _Sums()
+        sums = Sums()
         with self._attention_in_use(self.model):  # around the backward pass too, which may recompute
             for part in live_parts:
                 self._measure(part.to(self._device), loss, sums).backward()  # type: ignore[no-untyped-call]
@@ -129,15 +131,19 @@ class Learner:
         # a teacher may have narrow weights; log-probabilities are float32 all the same
         dtype = torch.promote_types(next(model.parameters()).dtype, torch.float32)
         out_BT = torch.zeros(batch.tokens_BT.shape, dtype=dtype)
+        for part, states in self.passes(batch, model):
+            part.put(out_BT, self._logprobs(part, states)[0])
+        return out_BT
+
+    def passes(self, batch: Batch, model: nn.Module) -> Iterator[tuple[MicroBatch, States]]:
+        """What `model` makes of the batch, micro-batch by micro-batch, without gradient."""
         with self._attention_in_use(model):
             for part in self._parts(batch, range(len(batch))):
                 moved = part.to(self._device)
-                logprobs_N, _ = self._logprobs(moved, self._states(moved, model))
-                part_BT = torch.zeros(part.batch.tokens_BT.shape, dtype=out_BT.dtype)
-                part_BT[part.batch.loss_mask_BT] = logprobs_N.to("cpu", out_BT.dtype)
-                out_BT[torch.tensor(part.rows), : part_BT.shape[1]] = part_BT
+                with torch.no_grad():
+                    states = self._states(moved, model)
+                yield moved, states
         self.operations += operations(model, forward=int(batch.lengths_B.sum()))
-        return out_BT
 
     def counters(self) -> dict[str, int]:
         """The learner's state besides weights and optimizer, for a checkpoint."""
@@ -159,8 +165,8 @@ class Learner:
         """Raise UserError when more than `limit` updates in a row were not finite."""
         if self.skipped_in_a_row > limit:
             raise UserError(
-                f"optimizer: {self.skipped_in_a_row} updates in a row had a loss or gradient that is not"
-                " finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
+                f"{self._settings_name}: {self.skipped_in_a_row} updates in a row had a loss or gradient that"
+                " is not finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
             )
 
     def _layout_of(self, model: nn.Module) -> tuple[Layout, Grid]:
@@ -205,17 +211,20 @@ class Learner:
             chunk=self._batch.logprob_chunk,
         )
 
-    def _measure(self, part: MicroBatch, loss: Loss, sums: _Sums) -> Tensor:
+    def _measure(self, part: MicroBatch, loss: Loss, sums: Sums) -> Tensor:
         """The part's share of the loss; the statistics are added to `sums`."""
         states = self._states(part, self.model)
         logprobs_N, entropy_N = self._logprobs(part, states)
         output = self._apply(loss, part, states, logprobs_N, entropy_N)
-        sums.add(output, {"entropy": entropy_N.detach().sum(), **output.token_sums})
+        sums.add(output.loss.detach(), {"entropy": entropy_N.detach().sum(), **output.token_sums})
+        sums.add_extremes(output.extremes)
         return output.loss
 
     def _apply(
         self, loss: Loss, part: MicroBatch, states: States, logprobs_N: Tensor, entropy_N: Tensor
     ) -> LossOutput:
+        if isinstance(loss, StatesLoss):
+            return loss(logprobs_N, entropy_N, part.batch, states)
         if not isinstance(loss, TeacherLoss):
             return loss(logprobs_N, entropy_N, part.batch)
         with torch.no_grad(), self._attention_in_use(loss.teacher):
@@ -250,22 +259,27 @@ class Learner:
 
 
 @dataclass(slots=True)
-class _Sums:
+class Sums:
     """Running sums over the parts of a batch, kept as tensors so that no part waits for the device."""
 
     loss: Tensor | float = 0.0
     tokens: dict[str, Tensor] = field(default_factory=dict)
     extremes: dict[str, Tensor] = field(default_factory=dict)  # names end in /max or /min
 
-    def add(self, output: LossOutput, token_sums: Mapping[str, Tensor]) -> None:
-        self.loss = self.loss + output.loss.detach()
+    def add(self, loss: Tensor, token_sums: Mapping[str, Tensor]) -> None:
+        """Take in what a part adds to the loss and to the sums over tokens."""
+        self.loss = self.loss + loss
         for name, value in token_sums.items():
             self.tokens[name] = self.tokens[name] + value if name in self.tokens else value
-        for name, value in output.extremes.items():
+
+    def add_extremes(self, extremes: Mapping[str, Tensor]) -> None:
+        """Take in the largest and least values of a part."""
+        for name, value in extremes.items():
             further = torch.maximum if name.endswith("/max") else torch.minimum
             self.extremes[name] = further(self.extremes[name], value) if name in self.extremes else value
 
     def means(self, num_tokens: int) -> dict[str, float]:
+        """The loss, means over the batch's tokens, and extremes."""
         means = {name: float(value) / max(num_tokens, 1) for name, value in self.tokens.items()}
         extremes = {name: float(value) for name, value in self.extremes.items()}
         return {"loss": float(self.loss), **means, **extremes}

@@ -2,7 +2,7 @@
 
 A loss is a function (logprobs_N, entropy_N, batch) -> LossOutput over the N tokens that carry loss, in
 row-major order, with the entropies of the distributions that they were drawn from; or, where these are not
-enough, a `TeacherLoss`.
+enough, a `StatesLoss` or a `TeacherLoss`.
 Shapes: B sequences, T tokens, N tokens that carry loss.
 """
 
@@ -49,7 +49,15 @@ class TeacherLoss(ABC):
         """The loss of a part of a batch; `student` carries gradients, as do `logprobs_N`."""
 
 
-Loss = Callable[[Tensor, Tensor, Batch], LossOutput] | TeacherLoss
+class StatesLoss(ABC):
+    """A loss that also reads the hidden states from which the log-probabilities follow."""
+
+    @abstractmethod
+    def __call__(self, logprobs_N: Tensor, entropy_N: Tensor, batch: Batch, states: States) -> LossOutput:
+        """The loss of a part of a batch; the states carry gradients too."""
+
+
+Loss = Callable[[Tensor, Tensor, Batch], LossOutput] | TeacherLoss | StatesLoss
 
 
 def supervised_loss(logprobs_N: Tensor, entropy_N: Tensor, batch: Batch) -> LossOutput:

@@ -60,6 +60,14 @@ class MicroBatch:
         """The same on another device."""
         return replace(self, batch=self.batch.to(device), inputs=self.inputs.to(device))
 
+    def put(self, out_BT: Tensor, numbers_N: Tensor) -> None:
+        """Write the numbers of the part's tokens that carry loss to where they are in the whole batch, on the
+        CPU.
+        """
+        part_BT = torch.zeros(self.batch.tokens_BT.shape, dtype=out_BT.dtype)
+        part_BT[self.batch.loss_mask_BT.cpu()] = numbers_N.detach().to("cpu", out_BT.dtype)
+        out_BT[torch.tensor(self.rows), : part_BT.shape[1]] = part_BT
+
     def predicting_N(self) -> Tensor:  # noqa: N802
         """Where in the flattened rows each token that carries loss is predicted: one place before it."""
         return self.inputs.places_BT(self.batch.tokens_BT.shape[1])[self.batch.loss_mask_BT] - 1

@@ -19,7 +19,10 @@ from torch import Tensor
 from r1kit.objectives.kl import k3
 from r1kit.objectives.policy import PolicyLoss, Tokens, bounded_exp
 
-_PER_UPDATE = ("loss", "grad_norm", "grad_norm/clipped", "learning_rate", "padding")  # not means over tokens
+_PER_UPDATE = (  # no means over tokens
+    *("loss", "grad_norm", "grad_norm/clipped", "learning_rate", "padding"),
+    *("critic/grad_norm", "critic/learning_rate"),
+)
 _RAW = "raw/"
 
 
@@ -59,28 +62,38 @@ def policy_metrics(updates: Sequence[Mapping[str, float]], tokens: Sequence[int]
     """The statistics of a step from those of its updates (`Learner.update`), which had so many tokens.
 
     Means over tokens weigh each update by its tokens, so that they are those of all tokens together; "loss",
-    "grad_norm", "learning_rate" and "padding" are means over the updates; extremes are over all. Skipped
-    updates are counted and otherwise left out, unless there is no other.
+    norms, rates and "padding" are means over the updates; extremes are over all. Skipped updates are counted
+    and otherwise left out, unless there is no other. A critic's updates ("critic/…", "value/…") are skipped
+    or made by themselves; the policy may have none beside them.
 
     "staleness" is the mean over the trained tokens, and "staleness/max" the most, of the updates that the
     policy has had since it was what the rollouts are credited to.
     """
-    made = [k for k, update in enumerate(updates) if not update["skipped"]] or list(range(len(updates)))
-    kept = [updates[k] for k in made]
-    weights = [max(tokens[k], 1) for k in made]
-    stats = {name: _over(name, [update[name] for update in kept], weights) for name in kept[0]}
+    stats = {}
+    for name in updates[0]:
+        made = _made(updates, "critic/skipped" if name.startswith(("critic/", "value/")) else "skipped")
+        stats[name] = _over(name, [updates[k][name] for k in made], [max(tokens[k], 1) for k in made])
+    for name in stats.keys() & {"skipped", "critic/skipped"}:
+        stats[name] = sum(update[name] for update in updates)
     if "grad_norm" in stats:
-        stats["grad_norm/max"] = max(update["grad_norm"] for update in kept)
-    lags = _updates_before(updates, made)
-    stats["staleness"] = sum(w * lag for w, lag in zip(weights, lags, strict=True)) / sum(weights)
-    stats["staleness/max"] = float(max(lags))
-    stats["skipped"] = sum(update["skipped"] for update in updates)
+        stats["grad_norm/max"] = max(updates[k]["grad_norm"] for k in _made(updates, "skipped"))
+    if "skipped" in stats:
+        stats |= _staleness(updates, tokens)
     return _finished(stats)
 
 
-def _updates_before(updates: Sequence[Mapping[str, float]], chosen: Sequence[int]) -> list[int]:
-    """How many updates changed the policy before each of these."""
-    return [sum(not update["skipped"] for update in updates[:k]) for k in chosen]
+def _made(updates: Sequence[Mapping[str, float]], skipped: str) -> list[int]:
+    """Which updates were made; all where none was."""
+    return [k for k, update in enumerate(updates) if not update[skipped]] or list(range(len(updates)))
+
+
+def _staleness(updates: Sequence[Mapping[str, float]], tokens: Sequence[int]) -> dict[str, float]:
+    """Over the updates that were made: how many changed the policy before each."""
+    made = _made(updates, "skipped")
+    weights = [max(tokens[k], 1) for k in made]
+    lags = [sum(not update["skipped"] for update in updates[:k]) for k in made]
+    mean = sum(weight * lag for weight, lag in zip(weights, lags, strict=True)) / sum(weights)
+    return {"staleness": mean, "staleness/max": float(max(lags))}
 
 
 def _over(name: str, values: Sequence[float], weights: Sequence[int]) -> float:

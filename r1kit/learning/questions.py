@@ -10,7 +10,7 @@ from itertools import accumulate
 from r1kit import seeds
 from r1kit.learning.order import draw, epoch_order
 from r1kit.schedules import Schedule, value_at
-from r1kit.types import Problem
+from r1kit.types import Problem, RolloutGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,14 @@ class Questions:
             further += generator.sample(new, min(number, len(new)))
             further += generator.choices(problems, k=max(0, number - len(new)))
         return further
+
+    def learn(self, groups: Sequence[RolloutGroup]) -> dict[str, float]:
+        """Nothing: what is asked does not depend on the answers."""
+        return {}
+
+    def state(self) -> Mapping[str, float]:
+        """Nothing: what is asked follows from the seed and the step."""
+        return {}
 
     def _wanted(self, step: int) -> dict[str, float]:
         """Questions of a step by source, as fractions."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from r1kit import seeds
 from r1kit.learning.credit import rewards_of
-from r1kit.learning.questions import Questions
+from r1kit.learning.difficulty import Asked
 from r1kit.learning.settings import RLSettings
 from r1kit.objectives.advantages import dead_groups
 from r1kit.rollouts.protocol import SamplingParams
@@ -33,9 +33,7 @@ class Ask(Protocol):
         ...
 
 
-def draw_step(
-    ask: Ask, questions: Questions, step: int, settings: RLSettings, seed: int
-) -> list[RolloutGroup]:
+def draw_step(ask: Ask, questions: Asked, step: int, settings: RLSettings, seed: int) -> list[RolloutGroup]:
     """All groups of a step with its settings, also those that `rollout_batch` leaves out: the dead ones.
 
     With `settings.refill_rounds` as many other questions are asked as groups were dead, at most so many

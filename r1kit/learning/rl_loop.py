@@ -1,8 +1,8 @@
 """Reinforcement learning: each step samples a group of responses per problem and credits every token of a
-response with its reward relative to the group.
+response with its reward relative to the group, or to what a critic expects at that token (PPO).
 
-The loop is one function, top to bottom. Left out of textbook PPO: the critic (the group's mean is the
-baseline), discounting (one reward at the end).
+The loop is one function, top to bottom. Left out of textbook PPO: the critic's value where a response is cut
+off (`objectives/gae.py` says why).
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from r1kit.learning.batch import Batch
 from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
+from r1kit.learning.critic import Critic, make_critic
+from r1kit.learning.difficulty import AdaptiveQuestions, Asked, DifficultySettings
 from r1kit.learning.distillation import Teacher, with_teacher_credit
 from r1kit.learning.learner import Learner
 from r1kit.learning.order import fingerprint
 from r1kit.learning.policy_update import update_policy
 from r1kit.learning.questions import Questions, Source
 from r1kit.learning.refill import draw_step
-from r1kit.learning.rollout_alarms import ROLLOUT_RULES, hacking_rules
+from r1kit.learning.rollout_alarms import GROUP_RULES, ROLLOUT_RULES, hacking_rules
 from r1kit.learning.rollout_stats import rollout_metrics, rollout_rows, versions_behind
 from r1kit.learning.settings import RLSettings
 from r1kit.learning.timing import StepClock, TimedSampler
@@ -60,10 +62,12 @@ def train_rl(
     stop: StopFlag,
     name: str = "reinforcement learning",
     teacher: Teacher | None = None,
+    difficulty: DifficultySettings | None = None,
 ) -> dict[str, float]:
     """Train `policy` in place, going on from the newest checkpoint in `workdir`.
 
-    `sources` are the problems by task with their shares of each step; one source may hold several tasks.
+    `sources` are the problems by task with their shares of each step; one source may hold several tasks. With
+    `difficulty` each is a level, and the pass rate decides which levels are asked.
 
     Returns "steps", "skipped" (updates), "tokens" (read in training), "sampled_tokens", "teraflop" (but for
     reward models) and, of the first and the last step, "first/accuracy" and so on: `_SUMMARISED`.
@@ -74,16 +78,15 @@ def train_rl(
         UserError: when too many rollouts could not be scored or too many updates in a row were not finite.
     """
     learner = _learner(policy, sources, settings)
-    questions = _questions(sources, settings, seed)
+    critic = make_critic(learner, settings)
     reference = frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None
-    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, _identity(sources, rubric, settings, seed))
-    start, saved = checkpoints.begin(learner, log, progress, reference)
+    run = _identity(sources, rubric, settings, seed, difficulty)
+    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, run, reference=reference, critic=critic)
+    start, saved = checkpoints.begin(learner, log, progress)
+    questions = _questions(sources, settings, seed, difficulty, saved.get("questions"))
     summary: dict[str, float] = dict(saved.get("summary", {}))
-    alarms = Alarms(_alarm_rules(rubric, len(sources) > 1), saved.get("alarms"))
-    timed = TimedSampler(sampler)
-    timed.update(policy)
-    timed.version = start  # completions name the number of updates whether or not the run was interrupted
-
+    alarms = Alarms(_alarm_rules(rubric, len(sources) > 1, settings), saved.get("alarms"))
+    timed = _timed(sampler, policy, start)
     ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
 
     with progress.bar(name, settings.steps, start) as bar:
@@ -99,29 +102,36 @@ def train_rl(
 
             batch, opinion = _with_opinion(learner, batch, teacher, done)
             age = versions_behind(groups, timed.version)
-            stats = update_policy(learner, batch, now, reference, step_seed) | opinion
-            learner.require_progress(settings.limits.skipped_updates)
+            stats = update_policy(learner, batch, now, reference, step_seed, critic) | opinion
+            _require_progress(learner, critic, settings.limits.skipped_updates)
             timed.update(policy)
             _refresh(reference, policy, done, settings)
             timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
             log.timings(done, timings)
             metrics = rollout_metrics(groups, credit, tokenizer) | age | stats | counts
+            metrics |= questions.learn(groups)
             _tell(alarms.look(metrics), log, progress, name, done)
             log.metrics(done, metrics)
-            shown = settings.log_rollouts_share
-            log.rollouts(done, rollout_rows(groups, credit, tokenizer, shown, step_seed))
-            summary = _summary(summary, metrics, done, learner)
+            log.rollouts(done, rollout_rows(groups, credit, tokenizer, now.log_rollouts_share, step_seed))
+            summary = _summary(summary, metrics, done, learner, critic)
             ended = done == settings.steps or _spent(summary, settings)
             stopping = stop.requested  # read once: a signal after this line is for the next step
             if ended or _due(done, settings.save_every) or stopping:
-                extra = {"summary": summary, "alarms": alarms.history}
-                checkpoints.save(done, learner, log_offsets=log.offsets(), reference=reference, extra=extra)
+                extra = {"summary": summary, "alarms": alarms.history, "questions": questions.state()}
+                checkpoints.save(done, learner, log_offsets=log.offsets(), extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
             if ended:
                 break
             if stopping:
                 raise Interrupted(f"{name}: stopped after step {done} of {settings.steps}, {_SAVED}")
     return summary
+
+
+def _timed(sampler: Sampler, policy: nn.Module, start: int) -> TimedSampler:
+    timed = TimedSampler(sampler)
+    timed.update(policy)
+    timed.version = start  # completions name the number of updates whether or not the run was interrupted
+    return timed
 
 
 def _steps_left(start: int, summary: Mapping[str, float], settings: RLSettings) -> range:
@@ -147,9 +157,18 @@ def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSetti
     )
 
 
-def _questions(sources: Mapping[str, Source], settings: RLSettings, seed: int) -> Questions:
+def _questions(
+    sources: Mapping[str, Source],
+    settings: RLSettings,
+    seed: int,
+    difficulty: DifficultySettings | None,
+    saved: Mapping[str, float] | None,
+) -> Asked:
     per_step = settings.schedules.get("questions_per_step", settings.questions_per_step)
-    return Questions(sources, settings.steps, per_step, seed)
+    if difficulty is None:
+        return Questions(sources, settings.steps, per_step, seed)
+    problems = {level: source.problems for level, source in sources.items()}
+    return AdaptiveQuestions(problems, difficulty, per_step, seed, saved)
 
 
 def _with_opinion(
@@ -158,6 +177,12 @@ def _with_opinion(
     if teacher is None or batch is None:
         return batch, {}
     return with_teacher_credit(learner, batch, teacher.model, value_at(teacher.weight, step))
+
+
+def _require_progress(learner: Learner, critic: Critic | None, limit: int) -> None:
+    learner.require_progress(limit)
+    if critic is not None:
+        critic.require_progress(limit)
 
 
 def _refresh(reference: nn.Module | None, policy: nn.Module, done: int, settings: RLSettings) -> None:
@@ -176,16 +201,18 @@ def _tell(alarms: Sequence[Alarm], log: RunLog, progress: Progress, name: str, s
     log.alarms(step, [{"alarm": a.name, "severity": a.severity, "text": a.text} for a in alarms])
 
 
-def _alarm_rules(rubric: Rubric, by_task: bool) -> list[Rule]:
-    """All rules. For reward hacking, of each term that a model gives: what should not fall while it rises are
-    the share of right responses in the term's own tasks and the accuracy reward.
+def _alarm_rules(rubric: Rubric, by_task: bool, settings: RLSettings) -> list[Rule]:
+    """All rules that apply. For reward hacking, of each term that a model gives: what should not fall while
+    it rises are the share of right responses in the term's own tasks and the accuracy reward.
     """
+    compared = settings.objective.advantage not in ("gae", "raw")  # else equal rewards teach too
     watched = {}
     for spec in rubric.specs:
         if f"reward/{spec.name}" in rubric.learned:
             own = [f"accuracy/{task}" for task in spec.tasks] if spec.tasks and by_task else ["accuracy"]
             watched[f"reward/{spec.name}"] = [*own, "reward/accuracy"]
-    return [*ROLLOUT_RULES, *UPDATE_RULES, *hacking_rules(watched)]
+    groups = GROUP_RULES if compared else ()
+    return [*groups, *ROLLOUT_RULES, *UPDATE_RULES, *hacking_rules(watched)]
 
 
 _SAVED = "the state is saved"
@@ -194,13 +221,18 @@ _COUNTED = ("tokens", "sampled_tokens")
 
 
 def _summary(
-    summary: Mapping[str, float], metrics: Mapping[str, float], steps: int, learner: Learner
+    summary: Mapping[str, float],
+    metrics: Mapping[str, float],
+    steps: int,
+    learner: Learner,
+    critic: Critic | None,
 ) -> dict[str, float]:
     found = {name: metrics[name] for name in _SUMMARISED if math.isfinite(metrics[name])}
     first = {f"first/{name}": value for name, value in found.items()}
     last = {f"last/{name}": value for name, value in found.items()}
     counts = {name: summary.get(name, 0.0) + metrics[name] for name in _COUNTED}
     cost = learner.operations + operations(learner.model, forward=int(counts["sampled_tokens"]))
+    cost += 0 if critic is None else critic.operations
     done = {"steps": float(steps), "skipped": float(learner.skipped), "teraflop": cost / 1e12}
     return {**first, **summary, **last, **counts, **done}
 
@@ -210,12 +242,17 @@ def _plain(value: float | Schedule) -> object:
 
 
 def _identity(
-    sources: Mapping[str, Source], rubric: Rubric, settings: RLSettings, seed: int
+    sources: Mapping[str, Source],
+    rubric: Rubric,
+    settings: RLSettings,
+    seed: int,
+    difficulty: DifficultySettings | None,
 ) -> dict[str, object]:
     return {
         "settings": settings.model_dump(mode="json"),
         "rewards": [spec.model_dump(mode="json") for spec in rubric.specs],
         "seed": seed,
+        "difficulty": None if difficulty is None else difficulty.model_dump(mode="json"),
         "shares": {name: [_plain(source.share), source.last_steps] for name, source in sources.items()},
         "problems": fingerprint(
             f"{problem.task}/{problem.id}".encode()

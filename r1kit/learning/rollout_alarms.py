@@ -59,14 +59,15 @@ def _never_correct(steps: Steps) -> str:
 
 def _falling(steps: Steps) -> str:
     early, late = steps.halves("reward", 16)
-    if steps.change("reward", 16) < 0 and early - late >= 0.15 * abs(early):
+    harder = steps.change("difficulty", 16) > 0
+    if steps.change("reward", 16) < 0 and early - late >= 0.15 * abs(early) and not harder:
         return f"the reward fell from {early:.3g} to {late:.3g} in 16 steps"
     return ""
 
 
 def _stalled(steps: Steps) -> str:
     early, late = steps.halves("reward", 40)
-    moved = steps.change("reward", 40) > 0 or steps.change("accuracy", 40) > 0
+    moved = any(steps.change(name, 40) > 0 for name in ("reward", "accuracy", "difficulty"))
     if not math.isnan(early) and not moved and steps.mean("accuracy", 20) < 0.8:
         return f"the reward has not risen beyond chance in 40 steps ({early:.3g}, then {late:.3g})"
     return ""
@@ -117,7 +118,7 @@ def _length(grows: bool) -> Callable[[Steps], str]:
     return finds
 
 
-ROLLOUT_RULES = (
+GROUP_RULES = (
     Rule(
         "questions_too_easy",
         "warning",
@@ -143,6 +144,10 @@ ROLLOUT_RULES = (
         "the rewards do not tell right responses from wrong ones; look at the weights and parameters of "
         "rewards (`r1kit reward-lab` shows what each term pays)",
     ),
+)
+"""For advantages that compare the responses of a group: equal rewards teach nothing."""
+
+ROLLOUT_RULES = (
     Rule(
         "truncation",
         "warning",
@@ -170,7 +175,7 @@ ROLLOUT_RULES = (
     Rule(
         "reward_falling",
         "warning",
-        ("reward",),
+        ("reward", "difficulty"),
         _falling,
         "the policy is getting worse, most often by updates that are too large; lower "
         "optimizer.learning_rate, raise objective.kl_beta, and go back to an earlier checkpoint (unless "
@@ -179,7 +184,7 @@ ROLLOUT_RULES = (
     Rule(
         "learning_stalled",
         "note",
-        ("reward", "accuracy"),
+        ("reward", "accuracy", "difficulty"),
         _stalled,
         "updates are too small or the rewards too noisy; raise optimizer.learning_rate, questions_per_step "
         "or group_size, or ask questions that it solves about half the time",

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from r1kit.learning.scheduled import SCHEDULED, lifted, replaced, values
+from r1kit.objectives.advantages import WITHOUT_BASELINE
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.schedules import Schedule
 from r1kit.settings import Settings
@@ -39,8 +40,9 @@ class OptimizerSettings(Settings):
 class ObjectiveSettings(Settings):
     """Which policy objective: advantages, the loss of a token, aggregation over tokens, KL to a reference."""
 
-    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw"] = "grpo"
-    """Name in `objectives.advantages.ADVANTAGES`."""
+    advantage: Literal["grpo", "dr_grpo", "rloo", "opo", "raw", "best_of_n", "gdpo", "gae"] = "grpo"
+    """How credit follows from rewards: a name in `objectives.advantages`. 'gdpo' compares each reward term by
+    itself; 'gae' (PPO) takes the baseline from a `critic`."""
     whiten: bool = False
     """Bring the advantages of the batch's tokens to mean 0 and standard deviation 1 (REINFORCE++)."""
     loss: Literal["ppo", "gspo", "cispo", "reinforce"] = "ppo"
@@ -82,6 +84,33 @@ class ObjectiveSettings(Settings):
                 f"kl_kind {self.kl_kind!r} in the reward: only 'k1' has the gradient of the KL there"
             )
         return self
+
+    @property
+    def compares_groups(self) -> bool:
+        """Whether the totals of a group are the baseline: equal ones then teach nothing."""
+        return self.advantage not in WITHOUT_BASELINE
+
+
+class CriticSettings(Settings):
+    """What estimates the value of each token, for the advantage 'gae', and how it learns."""
+
+    kind: Literal["separate", "head"] = "separate"
+    """A copy of the policy under a scalar head, with gradients of its own; or a scalar head on the policy's
+    hidden states, which costs next to nothing but pulls on the policy too."""
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=1e-5)
+    """The critic's own optimizer, of the head alone where it is a head (verl: 10 times the policy's rate)."""
+    coefficient: float = Field(default=0.1, ge=0)
+    """Of a head: weight of its loss in the policy's (TRL: 0.1); 0 keeps it from the policy's body."""
+    gamma: float = Field(default=1.0, gt=0, le=1)
+    """Discount of the next token's value."""
+    gae_lambda: float = Field(default=1.0, ge=0, le=1)
+    """Of the advantages: 1 trusts the rewards, 0 the critic (R1: 1; 0.95 is clearly worse on long chains)."""
+    returns_lambda: float | None = Field(default=None, ge=0, le=1)
+    """Of what the critic learns, if not `gae_lambda` (VC-PPO, arXiv 2503.01491: 1, beside 0.95)."""
+    value_clip: float | None = Field(default=0.5, gt=0)
+    """A value is not pulled farther than this from what it was when the rollouts were sampled (verl: 0.5)."""
+    pretrain_steps: int = Field(default=0, ge=0)
+    """In so many first steps only the critic learns; the policy's learning rate moves on meanwhile."""
 
 
 class BatchSettings(Settings):
@@ -144,14 +173,16 @@ class RLSettings(Settings):
     """Rollout-and-update steps."""
     questions_per_step: int = Field(default=32, ge=1)
     """Problems drawn per step (R1: 32)."""
-    group_size: int = Field(default=16, ge=2)
-    """Completions per problem (R1: 16)."""
+    group_size: int = Field(default=16, ge=1)
+    """Completions per problem (R1: 16); 1 only with an advantage that compares none ('gae', 'raw')."""
     template: str = "r1_zero"
     """Prompt template, a name in `text.templates.TEMPLATES`."""
     sampling: SamplingParams = SamplingParams(max_new_tokens=512, temperature=1.0, top_p=1.0, top_k=0)
     """How rollouts are sampled."""
     objective: ObjectiveSettings = ObjectiveSettings()
     """The policy objective."""
+    critic: CriticSettings | None = None
+    """The critic of the advantage 'gae'; `{}` for the defaults."""
     optimizer: OptimizerSettings = OptimizerSettings()
     """The optimizer."""
     batch: BatchSettings = BatchSettings()
@@ -198,10 +229,29 @@ class RLSettings(Settings):
         return lifted(data) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")
-    def _equal_rewards_teach_nothing(self) -> Self:
-        if self.refill_rounds and self.objective.advantage == "raw":
+    def _advantage_has_its_baseline(self) -> Self:
+        name = self.objective.advantage
+        if name == "gae" and self.critic is None:
             raise ValueError(
-                "refill_rounds: with the advantage 'raw' groups of equal rewards teach too; use 0"
+                "objective.advantage: 'gae' needs a critic; add `critic: {}` beside the objective"
+            )
+        if name != "gae" and self.critic is not None:
+            raise ValueError(
+                f"critic: the advantage {name!r} asks none; use the advantage 'gae', or set critic to null"
+            )
+        if self.critic is not None and self.critic.pretrain_steps >= self.steps:
+            raise ValueError(
+                f"critic.pretrain_steps: {self.critic.pretrain_steps} of {self.steps} steps leave the policy"
+                " none; use fewer"
+            )
+        if self.group_size == 1 and name not in ("gae", "raw"):
+            raise ValueError(
+                f"group_size: the advantage {name!r} compares the responses of a group, one alone teaches"
+                " nothing; use at least 2, or the advantage 'gae' or 'raw'"
+            )
+        if self.refill_rounds and not self.objective.compares_groups:
+            raise ValueError(
+                f"refill_rounds: with the advantage {name!r} groups of equal rewards teach too; use 0"
             )
         return self
 

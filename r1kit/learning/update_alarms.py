@@ -226,7 +226,7 @@ UPDATE_RULES = (
         "warning",
         ("value/explained_variance",),
         _explained,
-        "advantages are noise then; change the critic's learning rate (raise it if the value loss stands "
-        "still, lower it if it jumps), or train the critic alone for longer before",
+        "advantages are noise then; raise critic.optimizer.learning_rate if value/loss stands still, lower "
+        "it if it jumps, or let the critic learn alone for longer (critic.pretrain_steps)",
     ),
 )

@@ -51,6 +51,31 @@ def opo(rewards_PG: Tensor, lengths_PG: Tensor) -> Tensor:
     return _centred(rewards_PG, lengths_PG)
 
 
+def best_of_n(rewards_PG: Tensor, lengths_PG: Tensor) -> Tensor:
+    """1 for the best sample of the group, the first one of equals, and 0 for the others.
+
+    With -A log pi that is supervised learning on the best of n, also where all are wrong. Source: RAFT, arXiv
+    2304.06767, algorithm 1.
+    """
+    best_P1 = rewards_PG.nan_to_num(nan=-torch.inf).argmax(1, keepdim=True)
+    chosen_PG = torch.zeros_like(rewards_PG).scatter(1, best_P1, 1.0)
+    return torch.where(_scored(rewards_PG), chosen_PG, torch.nan)
+
+
+def gdpo(terms_KPG: Tensor, weights_K: Tensor) -> Tensor:
+    """Sum over the K reward terms of weight times `grpo` of the term alone: (P, G).
+
+    Each term is brought to one size within its group before terms are summed, so that a term which varies
+    little is not drowned, and different mixtures with one sum keep different advantages. A term that does not
+    concern a group is NaN in all of it and adds nothing; a sample is unscored where all its terms are NaN.
+    Source: GDPO, arXiv 2601.05242, section 3.1; its last step, over the batch, is `whitened`.
+    """
+    each_KPG = torch.stack([grpo(terms_PG, terms_PG) for terms_PG in terms_KPG])
+    unscored_PG = terms_KPG.isnan().all(0)
+    total_PG = (weights_K.view(-1, 1, 1) * each_KPG.nan_to_num(nan=0.0)).sum(0)
+    return torch.where(unscored_PG, torch.nan, total_PG)
+
+
 def _centred(rewards_PG: Tensor, weights_PG: Tensor) -> Tensor:
     """r - weighted group mean over the scored samples. Equal rewards give exactly 0."""
     scored_PG = _scored(rewards_PG)
@@ -74,5 +99,21 @@ def dead_groups(rewards_PG: Tensor) -> Tensor:
 
 
 ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
-    {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo, "opo": opo, "raw": raw}
+    {
+        "grpo": grpo,
+        "dr_grpo": dr_grpo,
+        "rloo": rloo,
+        "opo": opo,
+        "raw": raw,
+        "best_of_n": best_of_n,
+        "gae": raw,
+    }
 )
+"""Of total rewards. `gae` starts from the reward itself; a critic's values come off it token by token
+(`objectives.gae`)."""
+
+TERM_ADVANTAGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType({"gdpo": gdpo})
+"""Of each reward term by itself."""
+
+WITHOUT_BASELINE = frozenset({"raw", "best_of_n", "gdpo", "gae"})
+"""Advantages that a group of equal total rewards may have."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RecipeError, suggestion
+from r1kit.learning.algorithms import GOVERNED
 from r1kit.pipeline.yaml_text import MAX_DEPTH, parse_yaml
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -32,8 +33,30 @@ class Layered:
         return self.top
 
     def merge(self, data: Mapping[str, Any], source: str) -> None:
-        """Lay `data` over what is there: mappings merge key by key, everything else replaces."""
+        """Lay `data` over what is there: mappings merge key by key, everything else replaces.
+
+        A stage's `algorithm` also removes what layers below say of the algorithm: whoever names another one
+        means all of it.
+        """
+        for name, stage in _stages(data).items():
+            if isinstance(stage, Mapping) and "algorithm" in stage:
+                for path in GOVERNED:
+                    _remove(_stages(self.data).get(name), path)
         _merge(self.data, data, (), source, self.origins)
+
+
+def _stages(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    stages = data.get("stages")
+    return stages if isinstance(stages, Mapping) else {}
+
+
+def _remove(data: Any, path: Sequence[str]) -> None:
+    """Take out what stands at `path`, if anything does."""
+    *parents, last = path
+    for key in parents:
+        data = data.get(key) if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        data.pop(last, None)
 
 
 def _merge(
@@ -89,8 +112,9 @@ def load_layers(name: str, overrides: Sequence[str] = ()) -> Layered:
     layered = Layered(top=_shown(chain[0][0]))
     for path, data in reversed(chain):
         layered.merge(data, _shown(path))
-    for override in overrides:
-        keys, value = parse_override(override)
+    parsed = [parse_override(override) for override in overrides]
+    parsed.sort(key=lambda pair: pair[0][-1] != "algorithm")  # what else is overridden is laid over it
+    for keys, value in parsed:
         _check_descent(layered.data, keys)
         for key in reversed(keys):
             value = {key: value}

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from r1kit.errors import DataError, UserError
+from r1kit.objectives.advantages import ADVANTAGES
 from r1kit.report.reading import Row, json_object, jsonl
 from r1kit.rewards.registry import RewardInput
 from r1kit.rewards.rubric import grade
@@ -45,7 +46,7 @@ class Stored:
 class Origin:
     """What the stage that sampled them says of itself."""
 
-    advantage: str = "grpo"  # name in `objectives.advantages.ADVANTAGES`
+    advantage: str = "grpo"  # of total rewards; dr_grpo for a run whose own needs more than these
     group_size: int | None = None
     steps: int | None = None
     rewards: Mapping[str, float | RewardTerm] | None = None  # as its recipe gave them
@@ -69,8 +70,9 @@ def origin(file: Path) -> Origin:
     try:
         settings = identity["settings"]
         rewards = TypeAdapter(dict[str, float | RewardTerm]).validate_json(json.dumps(settings["rewards"]))
+        advantage = str(settings["objective"]["advantage"])
         return Origin(
-            str(settings["objective"]["advantage"]),
+            advantage if advantage in ADVANTAGES else "dr_grpo",
             int(settings["group_size"]),
             int(settings["steps"]),
             rewards,

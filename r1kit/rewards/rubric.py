@@ -106,6 +106,7 @@ class Rubric:
         if sample.verdict.outcome is Outcome.ERROR:
             return Unscored("verifier", Failure.VERIFIER, sample.verdict.detail)
         raw: dict[str, float] = {}
+        weighed: dict[str, float] = {}
         total = 0.0
         for spec, column, weight in zip(self.specs, columns, weights, strict=True):
             if not column.concerned[index]:
@@ -115,11 +116,11 @@ class Rubric:
                 return value
             assert value is not None
             assert counted is not None
-            raw[spec.name] = value
+            raw[spec.name], weighed[spec.name] = value, weight
             total += weight * counted
         if not math.isfinite(total):
             return Unscored("total", Failure.NOT_FINITE, str(total))
-        return Reward(total, raw)
+        return Reward(total, raw, weighed)
 
 
 @dataclass(frozen=True, slots=True)

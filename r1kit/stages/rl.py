@@ -46,7 +46,8 @@ class RLStage:
     def run(self, context: StageContext) -> Artifact:
         """Train from `context.inputs["model"]` and publish the result."""
         settings, start = self.settings, context.inputs["model"]
-        sources = question_sources(context.tasks, settings.tasks, derive(context.seed, "problems"))
+        asked = dict.fromkeys(settings.difficulty.levels, 1.0) if settings.difficulty else settings.tasks
+        sources = question_sources(context.tasks, asked, derive(context.seed, "problems"))
         policy, tokenizer = load_source(start, torch.float32, context.device)
         sampler = LocalSampler(policy, tokenizer, dtype=resolve(settings.batch.precision, context.device))
         summary = train_rl(
@@ -64,6 +65,7 @@ class RLStage:
             stop=context.stop,
             name=context.name,
             teacher=load_teacher(context, tokenizer, teacher_weight(settings.rewards)),
+            difficulty=settings.difficulty,
         )
         made: dict[str, Any] = {
             "kind": "rl",

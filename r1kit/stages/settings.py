@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from r1kit.errors import suggestion
+from r1kit.learning.algorithms import ALGORITHMS, expanded
+from r1kit.learning.difficulty import DifficultySettings
 from r1kit.learning.settings import RLSettings, SFTSettings
 from r1kit.rewards.learned import TEACHER
 from r1kit.rollouts.protocol import SamplingParams
@@ -82,11 +86,54 @@ class TaskShare(Settings):
 class RLStageSettings(RLSettings):
     """Reinforcement learning: the loop's settings, the tasks and the rewards."""
 
+    algorithm: str | None = None
+    """Published algorithm whose settings hold where the recipe has none; `r1kit algorithms` lists them."""
     tasks: tuple[str, ...] | dict[str, float | TaskShare] = Field(min_length=1)
     """Names from the recipe's `tasks`, their training problems shuffled together; or name -> share of each
     step's questions."""
     rewards: dict[str, float | RewardTerm] = Field(min_length=1)
     """Reward name -> weight, or -> {weight, params, file, seconds, tasks, tags, last_steps, normalise}."""
+
+    difficulty: DifficultySettings | None = None
+    """Let the pass rate choose among the tasks, as levels: `{levels: [easy, hard], band: [0.4, 0.7]}`."""
+
+    @classmethod
+    def prepared(cls, data: Any) -> Any:
+        """The data over the settings of its algorithm, with schedules apart from the numbers."""
+        return super().prepared(expanded(data) if isinstance(data, Mapping) else data)
+
+    @field_validator("algorithm")
+    @classmethod
+    def _algorithm_is_known(cls, name: str | None) -> str | None:
+        if name is not None and name not in ALGORITHMS:
+            raise ValueError(f"unknown algorithm {name!r}{suggestion(name, ALGORITHMS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _levels_are_the_tasks(self) -> Self:
+        if self.difficulty is None:
+            return self
+        if isinstance(self.tasks, dict):
+            raise ValueError("difficulty: chooses among the tasks itself; list them without shares")
+        if set(self.difficulty.levels) != set(self.tasks):
+            raise ValueError(
+                f"difficulty.levels: must be the stage's tasks, the easiest first: {', '.join(self.tasks)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _single_terms_are_normalised_once(self) -> Self:
+        batch = [
+            name
+            for name, term in self.rewards.items()
+            if isinstance(term, RewardTerm) and term.normalise == "batch"
+        ]
+        if self.objective.advantage == "gdpo" and batch:
+            raise ValueError(
+                f"rewards.{batch[0]}: normalise 'batch' with the advantage 'gdpo', which normalises each"
+                " reward itself; use 'none'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _refilling_knows_all_that_is_learned(self) -> Self:
@@ -101,6 +148,15 @@ class RLStageSettings(RLSettings):
                 raise ValueError(
                     f"refill_rounds: rewards.{name} is normalised over a step, but rounds are graded alone"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _credit_comes_from_one_source(self) -> Self:
+        if self.critic is not None and TEACHER in self.rewards:
+            raise ValueError(
+                "critic: the teacher's reward is an advantage of each token already, which a critic does not"
+                " judge; use the advantage 'raw' without a critic"
+            )
         return self
 
     @model_validator(mode="after")
