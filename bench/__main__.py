@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from rich.console import Console
-from rich.table import Table
 
-from bench import learner, rollouts
-from bench.setting import Shape, load_setting, random_setting
+from bench import learner, rollouts, sandbox, verdicts
+from bench.setting import Measurement, Shape, load_setting, random_setting
+from bench.table import show
 from r1kit.models.load import load_tokenizer
 from r1kit.models.precision import resolve
 from r1kit.pipeline.machine import choose_device
@@ -25,6 +25,7 @@ from r1kit.rollouts.local import LocalSampler
 def main() -> None:
     defaults = Shape()
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="these alone")
     parser.add_argument("--model", default="micro", help="micro, a folder, or a hub name")
     parser.add_argument("--random", action="store_true", help="a random model of the laptop's size instead")
     parser.add_argument("--prompts", type=int, default=defaults.prompts)
@@ -36,20 +37,38 @@ def main() -> None:
     arguments = parser.parse_args()
     choose_device("cpu", arguments.threads)
     shape = Shape(arguments.prompts, arguments.group_size, arguments.new_tokens, arguments.repeats)
+    measurements, notes = list[Measurement](), list[str]()
+    for part in arguments.parts:
+        found, note = PARTS[part](arguments, shape)
+        measurements += found
+        notes += [note] if note else []
+    rows = [measurement.row() for measurement in measurements]
+    report = {"machine": _machine(arguments), "shape": asdict(shape), "results": rows, "notes": notes}
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    show(measurements, [*notes, f"written to {arguments.out}"])
+
+
+Part = tuple[list[Measurement], str]  # and what could not be measured, or ""
+
+
+def _model(arguments: argparse.Namespace, shape: Shape) -> Part:
+    """Sampling and learning."""
     if arguments.random:
         setting = random_setting(load_tokenizer(arguments.model), shape)
     else:
         setting = load_setting(arguments.model, shape)
     model, tokenizer, prompts = setting
-
     measurements = rollouts.measure(model, tokenizer, prompts, shape)
     sampler = LocalSampler(model, tokenizer, dtype=resolve("auto", "cpu"))
     completions = [c for group in rollouts.draw(sampler, prompts, shape, 0) for c in group]
-    measurements.append(learner.measure(model, completions, shape))
-    rows = [measurement.row() for measurement in measurements]
-    report = {"machine": _machine(arguments), "shape": asdict(shape), "results": rows}
-    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
-    _show(rows, arguments.out)
+    return [*measurements, learner.measure(model, completions, shape)], ""
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Shape], Part]] = {
+    "model": _model,
+    "verdicts": lambda arguments, shape: verdicts.measure(shape.repeats),
+    "programs": lambda arguments, shape: sandbox.measure(shape.repeats),
+}
 
 
 def _machine(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -61,21 +80,6 @@ def _machine(arguments: argparse.Namespace) -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-
-
-def _show(rows: list[dict[str, Any]], out: Path) -> None:
-    table = Table("", "unit", "r1kit", "transformers", "ratio", title="median of the repeats")
-    for row in rows:
-        table.add_row(
-            row["name"],
-            row["unit"],
-            f"{row['r1kit']:,.0f}",
-            f"{row['transformers']:,.0f}",
-            f"{row['ratio']}x",
-        )
-    console = Console()
-    console.print(table)
-    console.print(f"written to {out}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured: the laptop recipe's model and shape of work."""
+"""What is measured, the laptop recipe's model and shape of work, and how its speeds are told."""
 
 from __future__ import annotations
 
@@ -31,23 +31,25 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Tokens per second of both sides, one number per repeat, measured in turn."""
+    """What is done per second by both sides, one number per repeat, measured in turn."""
 
     name: str
     unit: str
     ours: list[float]
-    plain: list[float]
+    other: list[float]  # empty where there is nothing to set beside it
+    beside: str = "transformers"
 
     def row(self) -> dict[str, Any]:
-        ours, plain = median(self.ours), median(self.plain)
+        ours, other = median(self.ours), median(self.other) if self.other else None
         return {
             "name": self.name,
             "unit": self.unit,
             "r1kit": round(ours, 1),
-            "transformers": round(plain, 1),
-            "ratio": round(ours / plain, 2),
+            "beside": self.beside if self.other else None,
+            "other": round(other, 1) if other else None,
+            "ratio": round(ours / other, 2) if other else None,
             "r1kit_repeats": [round(value, 1) for value in self.ours],
-            "transformers_repeats": [round(value, 1) for value in self.plain],
+            "other_repeats": [round(value, 1) for value in self.other],
         }
 
 

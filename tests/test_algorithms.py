@@ -64,6 +64,15 @@ def test_the_gradient_of_dr_grpo_and_rloo_is_divided_by_the_runs_own_length_limi
     assert expanded({"algorithm": "dr_grpo"})["objective"]["constant_length"] == 512
 
 
+def test_the_critic_of_ppo_follows_the_learning_rate_unless_it_has_one_of_its_own():
+    chosen, faster = "stages.r1_zero.algorithm=ppo", "stages.r1_zero.optimizer.learning_rate=3e-4"
+    stage = stage_of(chosen, faster)
+    assert (stage.objective.advantage, stage.critic.gae_lambda) == ("gae", 1.0)
+    assert stage.critic_optimizer.learning_rate == pytest.approx(15e-4)
+    own = "stages.r1_zero.critic={kind: head, optimizer: {learning_rate: 1e-3}}"
+    assert stage_of(chosen, faster, own).critic_optimizer.learning_rate == 1e-3
+
+
 def test_a_later_layers_algorithm_replaces_what_earlier_ones_say_of_theirs(tmp_path):
     base = stage_of()
     assert (base.objective.aggregation, base.batch.tokens_per_microbatch) == ("constant", 16384)

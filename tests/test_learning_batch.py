@@ -16,7 +16,7 @@ from r1kit.learning.microbatches import (
     microbatches,
     padded,
     padded_in_few_shapes,
-    padding_share,
+    padding_tokens,
 )
 from r1kit.learning.order import TokenBatches, draw, fingerprint
 from r1kit.learning.schedules import learning_rate_factor
@@ -71,7 +71,7 @@ def test_microbatches_are_the_cheapest_cut():
     batch = make_batch([EncodedDocument(range(length), 0) for length in lengths])
     parts = microbatches(batch, range(8), 10_000, padded)
     assert [part.rows for part in parts] == [[1, 3, 4, 6], [0, 2, 5, 7]]
-    assert padding_share(parts) == 0.0
+    assert padding_tokens(parts) == (0, 4400)
     # a part more must save at least its fixed cost
     assert len(padded([100, 100 - PART_COST // 4], 10_000)) == 1
 
@@ -93,7 +93,7 @@ def test_what_few_shapes_fill_up_is_padding_and_counts_when_the_batch_is_cut():
     batch = make_batch([EncodedDocument(range(10), 0)] * 3)
     (part,) = microbatches(batch, range(3), 1000, padded_in_few_shapes, FEW)
     assert part.inputs.input_ids_RW.shape == (4, 16)
-    assert padding_share([part]) == pytest.approx(1 - 30 / 64)
+    assert padding_tokens([part]) == (64 - 30, 64)
     # five rows of 160 would be computed as eight: four and one are cheaper
     batch = make_batch([EncodedDocument(range(160), 0)] * 5)
     parts = microbatches(batch, range(5), 10_000, padded_in_few_shapes, FEW)
@@ -102,7 +102,7 @@ def test_what_few_shapes_fill_up_is_padding_and_counts_when_the_batch_is_cut():
 
 def test_padding_is_measured():
     batch = make_batch([EncodedDocument(range(10), 0), EncodedDocument(range(5), 0)])
-    assert padding_share(microbatches(batch, [0, 1], 100, padded)) == pytest.approx(5 / 20)
+    assert padding_tokens(microbatches(batch, [0, 1], 100, padded)) == (5, 20)
 
 
 def test_sequences_without_advantage_need_no_backward_pass_unless_a_reference_pulls():

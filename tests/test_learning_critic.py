@@ -295,6 +295,24 @@ def test_bfloat16_products_give_values_near_those_of_float32():
     assert not torch.equal(critic.values(ragged_batch()), exact)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_critic_without_an_optimizer_of_its_own_follows_the_policys_at_5_times_the_rate(kind):
+    settings = settings_of(kind).model_copy(
+        update={"critic": CriticSettings(kind=kind), "optimizer": OptimizerSettings(learning_rate=0.002)}
+    )
+    learner = learner_of(tiny_model(torch.float32))
+    critic = make_critic(learner, settings)
+    first = update_policy(learner, ragged_batch(), settings, None, 0, critic)
+    assert first["critic/learning_rate"] == pytest.approx(0.01)
+    lower = settings.model_copy(update={"optimizer": OptimizerSettings(learning_rate=0.001)})
+    second = update_policy(
+        learner, ragged_batch(), lower, None, 1, critic
+    )  # as in a later step of a schedule
+    assert second["critic/learning_rate"] == pytest.approx(0.005)
+    own = CriticSettings(kind=kind, optimizer=OptimizerSettings(learning_rate=0.3))
+    assert lower.model_copy(update={"critic": own}).critic_optimizer.learning_rate == 0.3
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

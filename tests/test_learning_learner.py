@@ -79,14 +79,15 @@ LOSSES = {
         for name in AGGREGATIONS
     },
     **{
-        f"{name} off-policy with all terms": (
+        f"{name}, {aggregation}, off-policy with all terms": (
             objective(
-                "sequence_mean", loss=name, clip_low=0.5, clip_high=1.0, importance_cap=1.05, kl_beta=0.1,
+                aggregation, loss=name, clip_low=0.02, clip_high=0.05, importance_cap=1.05, kl_beta=0.1,
                 entropy_bonus=0.2,
             ),
             {"old_logprobs_BT": torch.full((6, 12), -3.1), "ref_logprobs_BT": torch.full((6, 12), -2.9)},
         )
         for name in POLICY_LOSSES
+        for aggregation in AGGREGATIONS
     },
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from r1kit.learning.microbatches import (
     microbatches,
     one_packed_row,
     packed_rows,
-    padding_share,
+    padding_tokens,
 )
 from r1kit.learning.policy_update import update_policy
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings, RLSettings
@@ -128,8 +128,9 @@ def test_a_single_packed_row_has_no_padding_and_packed_rows_have_little():
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(12, 320, (200,), generator=generator).tolist()
     batch = make_batch([EncodedDocument(range(length), 0) for length in lengths])
-    assert padding_share(microbatches(batch, range(200), 4096, one_packed_row)) == 0.0
-    assert padding_share(microbatches(batch, range(200), 4096, packed_rows)) < 0.05
+    assert padding_tokens(microbatches(batch, range(200), 4096, one_packed_row)) == (0, sum(lengths))
+    padding, computed = padding_tokens(microbatches(batch, range(200), 4096, packed_rows))
+    assert padding / computed < 0.05
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])

@@ -13,7 +13,8 @@ from bench.sandbox_attacks.__main__ import summary
 from bench.sandbox_attacks.attacks import ATTACKS, CONTROLLED, NOT_IN_A_PLAIN_PROCESS, TEXTS, TWICE
 from bench.sandbox_attacks.hacks import HACKS
 from bench.sandbox_attacks.idioms import IDIOMS
-from bench.sandbox_attacks.suite import attack_rows, hack_rows, idiom_rows
+from bench.sandbox_attacks.suite import FAST_SECONDS, attack_rows, hack_rows, idiom_rows
+from r1kit.rewards.programs import CodeParameters
 from r1kit.verify.programs import run_program
 from r1kit.verify.sandbox.protection import find_protection
 
@@ -32,6 +33,7 @@ def test_the_suite_is_as_large_as_it_must_be_and_compiles() -> None:
     assert len(ATTACKS) == sum(text.count("\n## ") for text in TEXTS.values()) >= 38
     assert len(HACKS) >= 17
     assert len(IDIOMS) >= 21
+    assert CodeParameters().grain == FAST_SECONDS
     assert ATTACKS.keys() >= {*NOT_IN_A_PLAIN_PROCESS, *TWICE, *CONTROLLED}
     for name, (_, code) in ATTACKS.items():
         compile(code, name, "exec")

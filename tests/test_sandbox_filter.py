@@ -160,6 +160,28 @@ def test_files_are_opened_only_where_landlock_guards_them(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_nothing_waits_for_the_disk(machine: str) -> None:
+    assert sorted(syscalls.syncing(machine)) == ["fdatasync", "fsync", "msync"]
+    for number in syscalls.syncing(machine).values():
+        for files in (True, False):
+            assert verdict(machine, number, files=files) == ERRNO  # success, and nothing is done
+    openat = syscalls.opening(machine)["openat"]
+    for flags in (0o10000, 0o4010000, 0o4010102):  # O_DSYNC, O_SYNC
+        assert verdict(machine, openat, 0, 0, flags) == ERRNO | errno.EOPNOTSUPP
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_memory_that_is_scarce_and_barriers_that_reach_others_are_refused(machine: str) -> None:
+    mmap, membarrier = syscalls.checked(machine)["mmap"], syscalls.checked(machine)["membarrier"]
+    for flags in (0x22, 0x1, 0x2, 0x21, 0x4022):  # private, shared, of a file, without reservation
+        assert verdict(machine, mmap, 0, 4096, 3, flags) == ALLOW
+    for flags in (0x2022, 0x40022, 0x42022):  # MAP_LOCKED, MAP_HUGETLB
+        assert verdict(machine, mmap, 0, 4096, 3, flags) == ERRNO | errno.EPERM
+    allowed = [command for command in range(1024) if verdict(machine, membarrier, command) == ALLOW]
+    assert allowed == [0, 8, 16]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_another_set_of_calls_ends_the_program(machine: str) -> None:
     assert verdict(machine, 0, arch=0x40000003) == KILL_PROCESS  # 32-bit x86
     if machine == "x86_64":
@@ -170,7 +192,7 @@ def test_another_set_of_calls_ends_the_program(machine: str) -> None:
 def test_whatever_is_not_listed_is_refused(machine: str) -> None:
     tables = (
         *(syscalls.plain, syscalls.files, syscalls.opening, syscalls.silent),
-        *(syscalls.unsupported, syscalls.absent, syscalls.checked),
+        *(syscalls.unsupported, syscalls.absent, syscalls.checked, syscalls.syncing),
     )
     listed = [number for table in tables for number in table(machine).values()]
     assert len(set(listed)) == len(listed)

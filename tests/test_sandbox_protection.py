@@ -94,6 +94,7 @@ def test_the_tier_below_is_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> No
         "tier": "seccomp",
         "landlock": 0,
         "user_dropped": False,
+        "counted_apart": False,
         "workers": 1,
         "breaches": [],
         "missing": "full: this kernel has no Landlock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import time
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.verify.program_values import check, encode, is_well_formed, python_text, same
+from r1kit.verify.program_values import (
+    check,
+    encode,
+    is_well_formed,
+    longest,
+    python_start,
+    python_text,
+    same,
+)
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.recursive(
@@ -115,3 +124,60 @@ def test_a_set_built_to_collide_costs_nothing_when_its_size_is_wrong() -> None:
     assert not same(encode({1, 2}), colliding)
     assert not same({"__set__": [1]}, {"__set__": [colliding]})
     assert time.process_time() - started < 0.5
+
+
+def varied(value: Any) -> Any:
+    """An equal value that takes more room: whole numbers of the other kind, tuples for lists."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and abs(value) < 10**300
+        and float(value) == value
+    ):
+        return float(value)
+    if isinstance(value, list):
+        return tuple(map(varied, value))
+    if isinstance(value, tuple):
+        return tuple(map(varied, value))
+    if isinstance(value, dict):
+        return {varied(key): varied(item) for key, item in value.items()}
+    return value
+
+
+@given(PLAIN | st.floats(1e290, 1e308))
+def test_no_right_result_is_longer_than_the_longest(original: Any) -> None:
+    expected = encode(original)
+    for right in (original, varied(original)):
+        got = encode(right)
+        assert same(expected, got)
+        assert len(json.dumps(got, separators=(",", ":"))) <= longest(expected)
+
+
+@given(PLAIN, st.integers(1, 40))
+def test_the_start_of_a_text_is_that_of_the_whole(original: Any, characters: int) -> None:
+    form = encode(original)
+    whole = python_text(form)
+    cut = whole if len(whole) <= characters else f"{whole[: characters - 1]}…"
+    assert python_start(form, characters) == cut
+
+
+@given(st.lists(st.integers(0, 5), max_size=6), st.lists(st.integers(0, 5), max_size=6))
+def test_sets_and_keys_are_equal_as_in_python(left: list[int], right: list[int]) -> None:
+    expected, got = {"__set__": sorted(set(left))}, {"__set__": right}
+    assert same(expected, got) == (len(set(left)) == len(right) and set(left) == set(right))
+    pairs = {"__dict__": [[key, 0] for key in sorted(set(left))]}
+    assert same(pairs, {"__dict__": [[key, 0] for key in right]}) == same(expected, got)
+
+
+@pytest.mark.parametrize("tag", ["__set__", "__dict__"])
+def test_a_set_built_to_collide_is_compared_in_linear_time(tag: str) -> None:
+    same_hash = [number * ((1 << 61) - 1) for number in range(1, 30_001)]
+    found: list[list[Any]] = [list(range(30_000)), same_hash]
+    if tag == "__dict__":
+        found = [[[key, 0] for key in keys] for keys in found]
+    expected, got = ({tag: items} for items in found)
+    start = time.process_time()
+    assert not same(expected, got)
+    assert time.process_time() - start < 1.0  # it took 10 s

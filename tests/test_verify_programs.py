@@ -278,3 +278,45 @@ def test_a_process_that_cannot_start_leaves_the_sample_unscored(monkeypatch: pyt
     assert "/nowhere/python" in verdict.detail
     monkeypatch.setattr(programs.sys, "executable", "/bin/false")
     assert check_program("def f(x): return 1", "f", FRONT, LIMITS, run_program).outcome is Outcome.ERROR
+
+
+def test_results_longer_than_right_ones_can_be_are_not_read() -> None:
+    asked: list[Limits] = []
+
+    def runner(code: str, entry: str | None, inputs: Sequence[str], limits: Limits) -> ProgramRun:
+        asked.append(limits)
+        return ProgramRun((), Ending.TOO_MUCH)
+
+    verdict = check_program("def f(x): return x", "f", FRONT, LIMITS, runner)
+    most = 2**15 + 2 * (
+        20 * 4 + 3 * 350 + 20 * 2 + 350
+    )  # two lists of three items and of one, in all of them
+    assert (verdict.outcome, verdict.detail) == (Outcome.WRONG, f"more than {most} bytes of results")
+    long = [{"stdin": "", "stdout": "\n" * 10**6}]
+    check_program("pass", None, long, LIMITS, runner)
+    assert [limits.result_bytes for limits in asked] == [most, LIMITS.result_bytes]
+
+
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    [
+        ("def f(x): return [[]] * 300000", "bytes of results"),
+        ("def f(x): return [[]] * 3000", "test 1: expected [42, 1, 3], got [[], [], "),
+    ],
+)
+def test_a_large_wrong_result_is_wrong(code: str, detail: str) -> None:
+    verdict = check_program(code, "f", FRONT, LIMITS, RUN)
+    assert verdict.outcome is Outcome.WRONG
+    assert detail in verdict.detail
+
+
+def test_a_right_result_may_take_all_the_room_there_is() -> None:
+    numbers = list(range(100_000))
+    tests = [{"args": [100_000], "expected": numbers}]
+    for code in ("def f(n): return list(range(n))", "def f(n): return tuple(map(float, range(n)))"):
+        assert check_program(code, "f", tests, LIMITS, RUN).outcome is Outcome.CORRECT
+    text = "".join(f"{number}\n" for number in range(20_000))
+    padded = "for n in range(20_000): print('', n, '')"
+    assert (
+        check_program(padded, None, [{"stdin": "", "stdout": text}], LIMITS, RUN).outcome is Outcome.CORRECT
+    )

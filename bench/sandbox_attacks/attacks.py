@@ -45,12 +45,16 @@ NOT_IN_A_PLAIN_PROCESS = {
     "fills the disk with small files": "is slow to remove",
     "mounts over a folder": "cannot be undone",
     "nests folders deeper than any path": "is slow to remove",
+    "leaves a queue of messages behind": "stays",
+    "leaves a queue with a name behind": "stays",
+    "writes all of the machine's files to disk": "holds up everybody",
 }
 """Attacks that are not tried on the plain process, with the reason."""
 
 TWICE = {
     "plants a module for the next program",
     "removes its own folder",
+    "leaves files with odd names for the next program",
     "nests folders deeper than any path",
 }
 """Attacks on the programs that come after them."""

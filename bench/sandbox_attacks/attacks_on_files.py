@@ -75,6 +75,18 @@ def attack(v): return 'done' if open('/proc/%d/maps' % os.getppid()).read() else
 def attack(v):
     held = call(434, 434, number(v['suite']), number(0))
     return os.pread(call(438, 438, number(held), number(v['descriptor']), number(0)), 99, 0).decode()
+## reads through its caller's working folder
+def attack(v):
+    os.chdir('/proc/%d/root' % v['suite'])
+    return open(v['secret_file'][1:]).read()
+## learns what its caller runs
+def attack(v): return 'done' if os.readlink('/proc/%d/exe' % v['suite']) else ''
+## reads the machine's memory
+def attack(v): return 'done' if os.open('/dev/mem', os.O_RDONLY) else ''
+## reads the kernel's log
+def attack(v):
+    found = ctypes.create_string_buffer(4096)
+    return 'done' if call(103, 116, number(3), found, number(4096)) > 0 else ''
 ## searches its own memory for an earlier program
 def attack(v):
     import gc, re
@@ -112,6 +124,46 @@ def attack(v): os.chmod(v['guarded'] + '/kept', 0o777)
 def attack(v): os.utime(v['guarded'] + '/kept', (1, 1))
 ## gives a file attributes
 def attack(v): os.setxattr(v['guarded'] + '/kept', 'user.a', b'b')
+## locks a file of the standard library
+import colorsys, fcntl
+def attack(v):
+    fcntl.flock(open(colorsys.__file__), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return 'done'
+## makes a pipe with a name
+def attack(v):
+    os.mkfifo(v['guarded'] + '/pipe')
+## leaves a queue of messages behind
+def attack(v):
+    call(68, 186, number(0), number(0o1600))
+    return 'done'
+## leaves a queue with a name behind
+def attack(v):
+    call(240, 180, v['name'].encode(), number(0o102), number(0o600), None)
+    return 'done'
+## writes to the kernel's log
+def attack(v): os.write(os.open('/dev/kmsg', os.O_WRONLY), b'x')
+## changes its own memory as a file
+def attack(v): return 'done' if os.open('/proc/self/mem', os.O_RDWR) else ''
+## lets another process be ended first
+def attack(v):
+    open('/proc/self/oom_score_adj', 'w').write('0')
+    return 'done'
+## leaves files with odd names for the next program
+def attack(v):
+    if os.listdir('.'): return 'done'
+    for name in (b'\xff\xfe', b'a\nb', b'-rf', b'x' * 255): open(name, 'wb').close()
+    os.mkdir('closed')
+    open('closed/a', 'w').close()
+    os.mkdir('shut', 0)
+## leaves a file that waits for the disk
+def attack(v):
+    opened = os.open('a', os.O_WRONLY | os.O_CREAT | os.O_SYNC, 0o600)
+    for _ in range(3): os.write(opened, b'a' * 2 ** 20)
+    return 'done'
+## writes all of the machine's files to disk
+def attack(v):
+    call(162, 81)
+    return 'done'
 ## writes to /dev/shm
 def attack(v): open('/dev/shm/' + v['name'], 'w').write('x')
 ## leaves shared memory behind

@@ -72,6 +72,42 @@ import resource
 def attack(v):
     resource.prlimit(v['victim'], resource.RLIMIT_NOFILE, (3, 3))
     return 'done'
+## raises its own limits
+import resource
+def attack(v):
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1] + 60
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+    return 'done'
+## makes itself traceable
+def attack(v):
+    if _libc.prctl(4, number(1), number(0), number(0), number(0)) == 0: return 'done'
+## takes real-time priority
+def attack(v):
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    return 'done'
+## slows a process down at the disk
+def attack(v):
+    call(251, 30, number(1), number(v['victim']), number(3 << 13))
+    return 'done'
+## moves a process's memory
+def attack(v):
+    if call(256, 238, number(v['victim']), number(64), (ctypes.c_ulong * 1)(1), (ctypes.c_ulong * 1)(1)) == 0:
+        return 'done'
+## compares its parent's memory with its own
+def attack(v):
+    call(312, 272, number(os.getppid()), number(os.getpid()), number(1), number(0), number(0))
+    return 'done'
+## joins the group of its caller
+def attack(v):
+    os.setpgid(0, os.getpgid(v['suite']))
+    return 'done'
+## fills its user's queue of signals
+import signal
+def attack(v):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN + 3])
+    for sent in range(1000):
+        call(234, 131, number(os.getpid()), number(os.getpid()), number(signal.SIGRTMIN + 3))
+    return 'done'
 ## makes a user namespace
 def attack(v):
     if _libc.unshare(0x10000000) == 0: return 'done'
@@ -141,6 +177,31 @@ def attack(v):
 def attack(v):
     call(323, 282, number(1))
     return 'done'
+## interrupts every processor
+def attack(v):
+    call(324, 283, number(1), number(0), number(0))
+    return 'done'
+## locks memory
+import mmap
+def attack(v):
+    mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x2000)
+    return 'done'
+## lets data be code
+def attack(v):
+    call(135, 92, number(0x0400000))
+    return 'done'
+## names the machine
+def attack(v):
+    name = os.uname().nodename.encode()
+    if _libc.sethostname(name, number(len(name))) == 0: return 'done'
+## starts a timer of the kernel
+def attack(v):
+    call(222, 107, number(0), None, (ctypes.c_int * 4)())
+    return 'done'
+## makes hidden memory
+def attack(v):
+    call(447, 447, number(0))
+    return 'done'
 ## adds a key to the kernel's ring
 def attack(v):
     call(248, 217, b'user', b'a', b'b', number(1), number(-2))
@@ -187,6 +248,30 @@ def attack(v):
     threading.stack_size(32768)
     for _ in range(3000): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     return 'done'
+## starts threads without end at once
+def attack(v):
+    import signal
+    start, made = ctypes.c_ulong(), 0
+    body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: signal.pause())
+    size = (ctypes.c_char * 64)()
+    _libc.pthread_attr_init(size)
+    _libc.pthread_attr_setstacksize(size, ctypes.c_size_t(65536))
+    while _libc.pthread_create(ctypes.byref(start), size, _libc.pause, None) == 0: made += 1
+    return 'done' if made > 200 else made
+## writes its results a byte at a time
+def attack(v):
+    while True: os.write(3, b'a')
+## crashes the reader by deep results
+def attack(v):
+    os.write(3, b'["value",' + b'[' * 30000 + b']' * 30000 + b']\n')
+    os.write(3, b'["value",' + b'{"__tuple__":[' * 900 + b']}' * 900 + b']\n')
+## lets its end take long
+import mmap
+def attack(v):
+    held = [mmap.mmap(-1, 2 ** 20) for _ in range(150)]
+    for one in held:
+        for at in range(0, 2 ** 20, 4096): one[at] = 1
+    os.abort()
 ## floods stdout, stderr
 def attack(v):
     while True:

@@ -1,4 +1,4 @@
-"""Programs that want to be rewarded without solving their task: none may be CORRECT."""
+"""Programs that want to be rewarded without solving their task, or without being fast."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def f(x): return str([42] + sorted(x))
 import threading, time
 def f(x):
     result = [42]
-    threading.Thread(target=lambda: (time.sleep(0.01), result.extend(sorted(x)))).start()
+    threading.Thread(target=lambda: (time.sleep(0.5), result.extend(sorted(x)))).start()
     return result
 ## runs out of time on purpose
 def f(x):
@@ -172,6 +172,49 @@ def f(x):
     return [42] + sorted(x)
 ## is not a number
 def f(x): return float('nan')
+## takes the tests away from its harness
+import sys
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        if type(frame.f_locals.get('inputs')) is list: frame.f_locals['inputs'].clear()
+        frame = frame.f_back
+    return [42, 1, 3]
+## puts the first test in the place of all
+import sys
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        if type(found := frame.f_locals.get('inputs')) is list: found[:] = [[[3, 1]] for _ in found]
+        frame = frame.f_back
+    return [42, 1, 3]
+## raises an exception named like a result
+def f(x): raise type('X"],["value",[42,1,3]', (Exception,), {})
+## raises an exception whose name cannot be told
+class M(type):
+    __name__ = property(lambda self: 1 / 0)
+class X(Exception, metaclass=M): pass
+def f(x): raise X
+## returns a thing named like a result
+def f(x): return type('x"}],["value",[42,1,3]', (), {})()
+## returns true for one
+def f(x): return [42] + [True if y == 1 else y for y in sorted(x)] if x else [42.5]
+## writes the notation of results itself
+def f(x): return {'__list__': [42, *sorted(x)], '__tuple__': [42, *sorted(x)]}
+## returns a dictionary that holds what it says
+class D(dict):
+    def items(self): return [('__tuple__', [42, 1, 3])]
+def f(x): return D()
+## returns infinity as a number of its own
+class F(float):
+    def __sub__(self, other): return 0.0
+def f(x): return F('inf')
+## closes its results and answers elsewhere
+import os
+def f(x):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 3)
+    print('["value",[42,1,3]]')
+    return [42]
 """
 
 _SCRIPT_TEXTS = r"""
@@ -201,11 +244,100 @@ os.abort()
 import time
 print(*sorted(map(int, input().split())), sep='\n', flush=True)
 time.sleep(60)
+## sleeps until there is no time to start the next test
+import time
+time.sleep(4.996)
+print('1\n3')
+## prints a result line
+print('["value","1\\n3\\n"]')
+## prints what a reader of the screen sees
+print('9\r1')
+print('3')
+## prints digits of another script
+print(*(chr(0xff10 + int(n)) for n in sorted(input().split())), sep='\n')
+## writes results past its output
+import os
+for target in range(3, 9):
+    try: os.write(target, b'["value","1\\n3\\n"]\n')
+    except OSError: pass
 ## remembers the answer of the last test
 import builtins
 builtins.count = getattr(builtins, 'count', 0) + 1
 print('1\n3' if builtins.count == 1 else '5\n9')
 """
+
+_BURN = """
+import time
+def burn(seconds=0.3, clock=time.thread_time):
+    start = clock()
+    while clock() - start < seconds: pass
+"""
+
+_SLOW_TEXTS = r"""
+## burns time in threads that have ended
+import threading
+def f(x):
+    for _ in range(10):
+        thread = threading.Thread(target=burn, args=(0.03,))
+        thread.start()
+        thread.join()
+    return [42] + sorted(x)
+## burns time in a thread and waits asleep
+import threading
+thread = threading.Thread(target=burn, daemon=True)
+thread.start()
+def f(x):
+    while thread.is_alive(): time.sleep(0.01)
+    return [42] + sorted(x)
+## burns time between two ticks of the clock
+def f(x):
+    start = time.thread_time()
+    while time.thread_time() - start < 0.1:
+        burn(0.0005)
+        time.sleep(0.0002)
+    return [42] + sorted(x)
+## burns time in the kernel
+import os
+def f(x):
+    start = time.thread_time()
+    while time.thread_time() - start < 0.1: os.urandom(10 ** 6)
+    return [42] + sorted(x)
+## burns time while it loads
+burn()
+def f(x): return [42] + sorted(x)
+## burns time in a handler of signals
+import signal
+signal.signal(signal.SIGALRM, lambda *args: burn(0.1))
+def f(x):
+    signal.raise_signal(signal.SIGALRM)
+    return [42] + sorted(x)
+## burns time while its result is read
+class Late(list):
+    def __iter__(self):
+        burn(0.1)
+        return super().__iter__()
+def f(x): return Late([42] + sorted(x))
+## burns time as it is forgotten
+class Late:
+    def __del__(self): burn(0.1)
+def f(x):
+    late = Late()
+    return [42] + sorted(x)
+## burns time and stops the clocks
+import os, resource
+def f(x):
+    burn(0.1)
+    time.process_time = time.thread_time = time.perf_counter = time.monotonic = lambda: 0.0
+    os.times = lambda: (0.0,) * 5
+    resource.getrusage = lambda who: (0.0,) * 16
+    return [42] + sorted(x)
+"""
+
+SLOW: dict[str, str] = {
+    name: _BURN + code
+    for name, code in re.findall(r"^## (.+)\n((?:(?!## ).*\n)+)", _SLOW_TEXTS, re.MULTILINE)
+}
+"""Name -> code of right programs that hide the processor time they take, 0.3 s: none may be called fast."""
 
 HACKS: dict[str, tuple[str, str | None]] = {
     name: (code, entry)
@@ -213,3 +345,5 @@ HACKS: dict[str, tuple[str, str | None]] = {
     for name, code in re.findall(r"^## (.+)\n((?:(?!## ).*\n)+)", text, re.MULTILINE)
 }
 """Name -> code and the function that tests call, None for a script."""
+
+HACKS |= {name: (code, "f") for name, code in SLOW.items()}

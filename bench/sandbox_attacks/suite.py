@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.sandbox_attacks.attacks import ATTACKS, NOT_IN_A_PLAIN_PROCESS, TWICE
-from bench.sandbox_attacks.hacks import HACKS, SCRIPT_TESTS, TESTS
+from bench.sandbox_attacks.hacks import HACKS, SCRIPT_TESTS, SLOW, TESTS
 from bench.sandbox_attacks.idioms import IDIOMS
 from bench.sandbox_attacks.victims import Victims, watched_disk
 from r1kit.types import Outcome
@@ -23,6 +24,8 @@ from r1kit.verify.programs import run_program
 
 LIMITS = Limits(seconds=1, wall_seconds=1.8, memory_mb=256)
 GRADING_LIMITS = Limits(seconds=2, wall_seconds=5.0)
+FAST_SECONDS = 0.05  # below which every right program is fast: the default of the reward's `grain`
+BUSY_THREADS = 200  # of the suite, while ordinary programs run
 MOST_SECONDS = 8.0  # that one attack may take, on a busy machine
 
 _EARLIER = "def attack(v):\n    earlier = 'earlier-' + 'c0ffee' * 3\n    return earlier"
@@ -82,6 +85,10 @@ def hack_rows(run: Runner, names: Sequence[str], secret: str) -> Iterator[Row]:
         plain = "-" if entry is None else "rewarded" if _exit_code_rewards(code) else "not rewarded"
         found = "rewarded" if verdict.correct else f"{verdict.outcome}: {verdict.detail}"
         fair = verdict.outcome in (Outcome.WRONG, Outcome.TIMEOUT, Outcome.MALFORMED)
+        if name in SLOW and verdict.correct and verdict.program:
+            seconds = verdict.program.cpu_seconds
+            fair, plain = seconds > FAST_SECONDS, "-"
+            found = f"{'not fast' if fair else 'fast'}: {seconds:.2f} s of processor time"
         yield Row("hack", name, fair, found, plain)
 
 
@@ -98,13 +105,21 @@ def _exit_code_rewards(code: str) -> bool:
 
 
 def idiom_rows(run: Runner, names: Sequence[str], secret: str) -> Iterator[Row]:
-    """The ordinary programs."""
-    for name in names:
-        code, entry = IDIOMS[name]
-        tests = SCRIPT_TESTS if entry is None else TESTS
-        verdict = check_program(code, entry, tests, GRADING_LIMITS, run)
-        found = "passes" if verdict.correct else f"{verdict.outcome}: {verdict.detail}"
-        yield Row("ordinary", name, verdict.correct, found, "-")
+    """The ordinary programs, beside a user's other threads, more than a program may have."""
+    limits = replace(GRADING_LIMITS, processes=BUSY_THREADS // 2)
+    ended = threading.Event()
+    others = [threading.Thread(target=ended.wait, daemon=True) for _ in range(BUSY_THREADS)]
+    try:
+        for other in others:
+            other.start()
+        for name in names:
+            code, entry = IDIOMS[name]
+            tests = SCRIPT_TESTS if entry is None else TESTS
+            verdict = check_program(code, entry, tests, limits, run)
+            found = "passes" if verdict.correct else f"{verdict.outcome}: {verdict.detail}"
+            yield Row("ordinary", name, verdict.correct, found, "-")
+    finally:
+        ended.set()
 
 
 PARTS: dict[str, tuple[Sequence[str], Callable[[Runner, Sequence[str], str], Iterator[Row]]]] = {

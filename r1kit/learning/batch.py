@@ -55,7 +55,7 @@ class Batch:
         """These sequences, cut to the longest of them; the totals stay those of the whole."""
         index = torch.as_tensor(rows, dtype=torch.long)
         lengths_B = self.lengths_B[index]
-        width = int(lengths_B.max())
+        width = max(lengths_B.tolist(), default=0)
         cut = self._each(lambda tensor_BT: tensor_BT[index.to(tensor_BT.device), :width])
         return replace(cut, lengths_B=lengths_B)
 
@@ -130,6 +130,19 @@ def make_batch(
             values[row, starts[row] : lengths[row]] = numbers
         batch = replace(batch, sampler_logprobs_BT=torch.from_numpy(values))
     return batch
+
+
+def no_rows() -> Batch:
+    """A batch of rollouts without any: the share of a rank that has nothing to train on."""
+    nothing_BT = torch.zeros(0, 0)
+    return Batch(
+        tokens_BT=nothing_BT.long(),
+        loss_mask_BT=nothing_BT.bool(),
+        lengths_B=torch.zeros(0, dtype=torch.long),
+        totals=Totals(0, 0),
+        advantages_BT=nothing_BT,
+        sampler_logprobs_BT=nothing_BT,
+    )
 
 
 def idle_rows(batch: Batch) -> list[int]:

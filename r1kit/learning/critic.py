@@ -17,6 +17,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from r1kit.errors import UserError
+from r1kit.learning import ranks
 from r1kit.learning.batch import Batch
 from r1kit.learning.learner import Learner, Sums
 from r1kit.learning.losses import Loss, LossOutput, StatesLoss, token_weights
@@ -84,7 +86,7 @@ class SeparateCritic(Critic):
 
     def __init__(self, policy: Learner, settings: RLSettings, critic: CriticSettings) -> None:
         model = value_model(policy.model)
-        super().__init__(model, critic.optimizer, settings.batch, total_updates=settings.updates)
+        super().__init__(model, settings.critic_optimizer, settings.batch, total_updates=settings.updates)
         self.pretrain_updates = critic.pretrain_steps * settings.batch.updates
         self._policy = policy
         self._loss = ValueLoss(critic.value_clip)
@@ -126,8 +128,8 @@ class HeadCritic(Critic):
         # not the base's own: that one needs a language model
         self.model = head
         self.updates = self.skipped = self.skipped_in_a_row = self.operations = 0
-        self.optimizer = make_optimizer(head, critic.optimizer)
-        self._settings = critic.optimizer
+        self.optimizer = make_optimizer(head, settings.critic_optimizer)
+        self._settings = settings.critic_optimizer
         self._total_updates = settings.updates
         self.pretrain_updates = critic.pretrain_steps * settings.batch.updates
         self._policy = policy
@@ -198,7 +200,10 @@ _KINDS: Mapping[str, type[SeparateCritic | HeadCritic]] = MappingProxyType(
 def make_critic(policy: Learner, settings: RLSettings) -> Critic | None:
     """The critic of a run, which expects nothing of any token yet; None where the settings have none.
 
-    Raises ModelError for a model whose logits are not one linear map of its last hidden states.
+    Raises ModelError for a model whose logits are not one linear map of its last hidden states, UserError
+    among several ranks, whose values and returns nothing brings together yet.
     """
     critic = settings.critic
+    if critic is not None and ranks.grouped():
+        raise UserError("critic: cannot train among several processes yet; use an advantage without one")
     return None if critic is None else _KINDS[critic.kind](policy, settings, critic)

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from r1kit.learning import ranks
 from r1kit.learning.batch import Batch
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import LossOutput, TeacherLoss, token_weights
@@ -99,7 +100,7 @@ def with_teacher_credit(
     credit_BT = on_policy_credit(own_BT, learner.logprobs(batch, teacher)).to(own_BT.dtype)
     earlier_BT = batch.advantages_BT
     advantages_BT = weight * credit_BT if earlier_BT is None else earlier_BT + weight * credit_BT
-    stats = {"teacher_kl": -float(credit_BT.double().sum()) / max(batch.num_tokens, 1)}
+    stats = {"teacher_kl": ranks.mean(-float(credit_BT.double().sum()), batch.num_tokens)}
     return replace(batch, advantages_BT=advantages_BT, old_logprobs_BT=own_BT), stats
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from r1kit.errors import UserError
+from r1kit.learning import ranks
 from r1kit.learning.batch import Batch
 from r1kit.learning.compute import operations
 from r1kit.learning.losses import Loss, LossOutput, StatesLoss, TeacherLoss
@@ -34,7 +35,7 @@ from r1kit.learning.microbatches import (
     packed_rows,
     padded,
     padded_in_few_shapes,
-    padding_share,
+    padding_tokens,
 )
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.schedules import learning_rate_factor
@@ -70,12 +71,14 @@ class Learner:
         head_of(model)  # a model that cannot be trained is refused before any work
         decoder: Any = decoder_of(model)
         self.model = prepare_for_training(model, batch.gradient_checkpointing)
+        ranks.start_equal(self.model)
         # the function, not the module: a sampler that shares the model keeps the plain one
         self._compiled: Any = torch.compile(decoder.forward, dynamic=True) if batch.compile else None
         self.updates = 0  # updates done, the skipped ones included
         self.skipped = 0  # updates skipped because loss or gradient was not finite
         self.skipped_in_a_row = 0
         self.operations = 0  # floating-point operations of all passes so far, through other models too
+        self._shared_operations = 0  # those of all ranks, as of the last update; later ones are this rank's
         self.optimizer = make_optimizer(model, optimizer)
         self._settings = optimizer
         self._batch = batch
@@ -95,8 +98,12 @@ class Learner:
         "loss", "entropy" (mean over tokens, nats), "grad_norm" (before clipping), "grad_norm/clipped" and
         "skipped" (0 or 1), "learning_rate", "padding" (share of the computed tokens), and the loss's own
         token means and extremes.
+
+        Among several ranks (`learning/ranks.py`) `batch` is this one's share of the rows; the update and its
+        statistics are those of all shares together, and the same on every rank.
         """
         self.model.train()
+        batch = ranks.whole(batch)
         live = sorted(set(range(len(batch))) - set(idle))
         live_parts, idle_parts = self._parts(batch, live), self._parts(batch, idle)
         sums = Sums()
@@ -109,14 +116,17 @@ class Learner:
         self.model.eval()  # a sampler may share these weights
         trained, forward = (int(batch.lengths_B[rows].sum()) for rows in (live, list(idle)))
         self.operations += operations(self.model, trained=trained, forward=forward)
+        self._share_operations()
+        ranks.sum_gradients(self.model)
         stats = sums.means(batch.num_tokens)
-        return stats | self._step(stats["loss"]) | {"padding": padding_share(live_parts + idle_parts)}
+        padding = ranks.mean(*padding_tokens(live_parts + idle_parts))
+        return stats | self._step(stats["loss"]) | {"padding": padding}
 
     def pass_over(self, updates: int) -> None:
         """Let the learning rate's schedule move on by updates for which there is nothing to learn from."""
         self.updates += updates
 
-    def settle(self, learning_rate: float, temperature: float) -> None:
+    def settle(self, learning_rate: float, temperature: float = 1.0) -> None:
         """The peak learning rate and the temperature of the updates that follow."""
         self._settings = self._settings.model_copy(update={"learning_rate": learning_rate})
         self._temperature = temperature
@@ -159,7 +169,7 @@ class Learner:
         self.updates = counters["updates"]
         self.skipped = counters["skipped"]
         self.skipped_in_a_row = counters["skipped_in_a_row"]
-        self.operations = counters["operations"]
+        self.operations = self._shared_operations = counters["operations"]
 
     def require_progress(self, limit: int) -> None:
         """Raise UserError when more than `limit` updates in a row were not finite."""
@@ -168,6 +178,10 @@ class Learner:
                 f"{self._settings_name}: {self.skipped_in_a_row} updates in a row had a loss or gradient that"
                 " is not finite; lower learning_rate or max_grad_norm, then resume from the last checkpoint"
             )
+
+    def _share_operations(self) -> None:
+        own = self.operations - self._shared_operations
+        self.operations = self._shared_operations = self._shared_operations + ranks.total(own)
 
     def _layout_of(self, model: nn.Module) -> tuple[Layout, Grid]:
         if not self._batch.packing:
@@ -260,7 +274,7 @@ class Learner:
 
 @dataclass(slots=True)
 class Sums:
-    """Running sums over the parts of a batch, kept as tensors so that no part waits for the device."""
+    """Running sums over the parts of a share, kept as tensors so that no part waits for the device."""
 
     loss: Tensor | float = 0.0
     tokens: dict[str, Tensor] = field(default_factory=dict)
@@ -279,10 +293,16 @@ class Sums:
             self.extremes[name] = further(self.extremes[name], value) if name in self.extremes else value
 
     def means(self, num_tokens: int) -> dict[str, float]:
-        """The loss, means over the batch's tokens, and extremes."""
-        means = {name: float(value) / max(num_tokens, 1) for name, value in self.tokens.items()}
-        extremes = {name: float(value) for name, value in self.extremes.items()}
-        return {"loss": float(self.loss), **means, **extremes}
+        """The loss, means over the tokens of all ranks, and extremes over all of them."""
+        signs = {name: -1.0 if name.endswith("/min") else 1.0 for name in self.extremes}
+        added, highest = ranks.combined(
+            {"loss": float(self.loss), **{name: float(value) for name, value in self.tokens.items()}},
+            {name: signs[name] * float(value) for name, value in self.extremes.items()},
+        )
+        loss = added.pop("loss")
+        means = {name: value / max(num_tokens, 1) for name, value in added.items()}
+        extremes = {name: -top if name.endswith("/min") else top for name, top in highest.items()}
+        return {"loss": loss, **means, **extremes}
 
 
 def _takes_few_shapes(model: nn.Module) -> bool:

@@ -92,10 +92,10 @@ def _micro_batch(batch: Batch, rows: Sequence[int], part: list[list[int]], grid:
     return MicroBatch(chosen, cut, arrange(cut.tokens_BT, lengths, sizes, grid.wide(widest)))
 
 
-def padding_share(parts: Sequence[MicroBatch]) -> float:
-    """The share of computed tokens that are padding."""
+def padding_tokens(parts: Sequence[MicroBatch]) -> tuple[int, int]:
+    """How many of the computed tokens are padding, and how many are computed."""
     computed = sum(part.inputs.input_ids_RW.numel() for part in parts)
-    return 1.0 - sum(int(part.batch.lengths_B.sum()) for part in parts) / computed
+    return computed - sum(int(part.batch.lengths_B.sum()) for part in parts), computed
 
 
 def padded(lengths: Sequence[int], token_budget: int, grid: Grid = ANY) -> list[list[list[int]]]:

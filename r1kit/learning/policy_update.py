@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from r1kit import seeds
-from r1kit.learning.batch import Batch, idle_rows
+from r1kit.learning import ranks
+from r1kit.learning.batch import Batch, idle_rows, no_rows
 from r1kit.learning.critic import Critic
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
@@ -35,12 +36,19 @@ def update_policy(
     in the reward or in the loss, the critic's opinion of each token, and whitening. A critic learns on the
     same minibatches, at first alone where it is pretrained. Without a batch there is no update, and the
     learning rate's schedule moves on. "trained_sequences" are those of the batch.
+
+    Among several ranks `batch` is this one's share: rollouts of whole groups, whose advantages compare them,
+    or None while another rank has some. No more minibatches are cut than the largest share has rows.
     """
     objective, cut = settings.objective, settings.batch
-    if batch is None:
+    if critic is not None:
+        critic.settle(settings.critic_optimizer.learning_rate)
+    batch = no_rows() if batch is None else batch
+    trained = ranks.total(len(batch))
+    if not trained:
         return _pass_over(learner, critic, settings)
     batch, stats = _prepared(learner, batch, settings, reference, critic)
-    stats["trained_sequences"] = float(len(batch))
+    stats["trained_sequences"] = float(trained)
     moves = critic is None or not critic.pretraining
     loss = policy_loss(objective)
     updates, tokens = [], []
@@ -51,7 +59,7 @@ def update_policy(
                 updates.append(learner.update(part, loss, idle=idle))
             else:
                 updates.append(critic.learn(part, loss if moves else None, idle))
-            tokens.append(part.num_tokens)
+            tokens.append(ranks.total(part.num_tokens))
     learner.pass_over(cut.updates - (len(updates) if moves else 0))
     if critic is not None:
         critic.pass_over(cut.updates - len(updates))
@@ -66,12 +74,15 @@ def _pass_over(learner: Learner, critic: Critic | None, settings: RLSettings) ->
 
 
 def _minibatches(batch: Batch, wanted: int, seed: int) -> list[Batch]:
-    """The batch in random parts of nearly equal numbers of rows, no more of them than rows."""
+    """The batch in random parts of nearly equal numbers of rows, no more of them than rows.
+
+    Every rank has as many, some without rows where shares are unequal.
+    """
     if wanted == 1:
         return [batch]
     rows = list(range(len(batch)))
     seeds.generator(seed, "minibatches").shuffle(rows)
-    count = min(wanted, len(rows))
+    count = min(wanted, ranks.largest(len(rows)))
     shares = [rows[len(rows) * k // count : len(rows) * (k + 1) // count] for k in range(count)]
     return [batch.part(share).on_its_own() for share in shares]
 
@@ -105,7 +116,7 @@ def _prepared(
         batch = replace(batch, old_logprobs_BT=None)  # the ratio is 1, whatever another pass would round to
     if objective.whiten:
         assert batch.advantages_BT is not None
-        batch = replace(batch, advantages_BT=whitened(batch.advantages_BT, batch.loss_mask_BT))
+        batch = replace(batch, advantages_BT=whitened(batch.advantages_BT, batch.loss_mask_BT, ranks.summed))
     return batch, stats
 
 
@@ -114,7 +125,7 @@ def _kl_of_tokens(batch: Batch, objective: ObjectiveSettings) -> tuple[Tensor, d
     assert batch.ref_logprobs_BT is not None
     assert batch.old_logprobs_BT is not None
     kl_BT = KL_ESTIMATORS[objective.kl_kind](batch.old_logprobs_BT, batch.ref_logprobs_BT)
-    return kl_BT, {"kl": float(kl_BT[batch.loss_mask_BT].double().sum()) / max(batch.num_tokens, 1)}
+    return kl_BT, {"kl": ranks.mean(float(kl_BT[batch.loss_mask_BT].double().sum()), batch.num_tokens)}
 
 
 def _with_values(

@@ -17,8 +17,9 @@ from torch import nn
 
 from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
+from r1kit.learning import ranks
 from r1kit.learning.alarms import Alarm, Alarms, Rule
-from r1kit.learning.batch import Batch
+from r1kit.learning.batch import Batch, no_rows
 from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
@@ -174,9 +175,10 @@ def _questions(
 def _with_opinion(
     learner: Learner, batch: Batch | None, teacher: Teacher | None, step: int
 ) -> tuple[Batch | None, dict[str, float]]:
-    if teacher is None or batch is None:
+    if teacher is None or not ranks.total(0 if batch is None else len(batch)):
         return batch, {}
-    return with_teacher_credit(learner, batch, teacher.model, value_at(teacher.weight, step))
+    share = no_rows() if batch is None else batch  # another rank has rollouts, and waits for this one
+    return with_teacher_credit(learner, share, teacher.model, value_at(teacher.weight, step))
 
 
 def _require_progress(learner: Learner, critic: Critic | None, limit: int) -> None:

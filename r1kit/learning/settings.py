@@ -97,8 +97,9 @@ class CriticSettings(Settings):
     kind: Literal["separate", "head"] = "separate"
     """A copy of the policy under a scalar head, with gradients of its own; or a scalar head on the policy's
     hidden states, which costs next to nothing but pulls on the policy too."""
-    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=1e-5)
-    """The critic's own optimizer, of the head alone where it is a head (verl: 10 times the policy's rate)."""
+    optimizer: OptimizerSettings | None = None
+    """The critic's own optimizer, of the head alone where it is a head; None = the policy's settings at 5
+    times its learning rate (Open-Reasoner-Zero, arXiv 2503.24290: 5 times; verl: 10 times)."""
     coefficient: float = Field(default=0.1, ge=0)
     """Of a head: weight of its loss in the policy's (TRL: 0.1); 0 keeps it from the policy's body."""
     gamma: float = Field(default=1.0, gt=0, le=1)
@@ -207,6 +208,13 @@ class RLSettings(Settings):
     def updates(self) -> int:
         """Optimizer updates of the whole run."""
         return self.steps * self.batch.updates
+
+    @property
+    def critic_optimizer(self) -> OptimizerSettings:
+        """Those of the critic, its own or as they follow from the policy's."""
+        if self.critic is not None and self.critic.optimizer is not None:
+            return self.critic.optimizer
+        return self.optimizer.model_copy(update={"learning_rate": 5 * self.optimizer.learning_rate})
 
     def at(self, step: int) -> Self:
         """The settings of one step, counted from 1, with a plain number for every schedule."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -24,15 +26,17 @@ def kl_penalty(kl_BT: Tensor, mask_BT: Tensor, beta: float) -> Tensor:
     return -beta * returns_to_go(kl_BT, mask_BT)
 
 
-def whitened(advantages_BT: Tensor, mask_BT: Tensor) -> Tensor:
+def whitened(
+    advantages_BT: Tensor, mask_BT: Tensor, summed: Callable[[Tensor], Tensor] = lambda sums: sums
+) -> Tensor:
     """(A - mean) / std over all tokens of the batch, 0 outside the mask; population std, at least 1e-4.
 
-    A sequence counts once for each of its tokens. Equal advantages become 0. Source: REINFORCE++, arXiv
-    2501.03262, eq. 5.
+    A sequence counts once for each of its tokens. Equal advantages become 0. Where the batch is spread over
+    processes, `summed` adds up their sums. Source: REINFORCE++, arXiv 2501.03262, eq. 5.
     """
     kept_N = advantages_BT[mask_BT].double()
-    if not len(kept_N):
-        return torch.zeros_like(advantages_BT)
-    std = (kept_N - kept_N.mean()).square().mean().sqrt().clamp_min(1e-4)
-    scaled_BT = (advantages_BT.double() - kept_N.mean()) / std
+    count, amount = summed(torch.stack([mask_BT.sum().double(), kept_N.sum()])).unbind()
+    mean = amount / count.clamp_min(1)
+    variance = summed((kept_N - mean).square().sum()) / count.clamp_min(1)
+    scaled_BT = (advantages_BT.double() - mean) / variance.sqrt().clamp_min(1e-4)
     return torch.where(mask_BT, scaled_BT, 0.0).to(advantages_BT)

@@ -13,7 +13,7 @@ from r1kit.types import Outcome, ProgramScores, Verdict
 from r1kit.verify.program_batch import run_batch
 from r1kit.verify.program_run import Ending, Limits, ProgramRun, Result, Runner
 from r1kit.verify.program_text import parse_program
-from r1kit.verify.program_values import python_text, same
+from r1kit.verify.program_values import longest, python_start, python_text, same
 
 MAX_CHARACTERS = 20_000
 """Longest program read."""
@@ -21,6 +21,7 @@ MAX_CHARACTERS = 20_000
 _FENCE = "```"
 _SHOWN = 60  # characters of a value in a verdict's detail
 _NO_PROGRAM = "does not parse"
+_ROOM = 1 << 15  # bytes of results beyond what a right program's may take, for wrong ones to be told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,16 @@ def check_programs(
 
 
 def _judged(check: Check, code: str, run: Runner) -> Verdict:
+    check = replace(check, limits=_bounded(check))
     return _verdict(check, code, run(code, check.entry, _inputs(check), check.limits))
+
+
+def _bounded(check: Check) -> Limits:
+    """The limits, with results as long as right ones can be: reading them costs this process, so what cannot
+    be right is not read."""
+    expected = [test["expected"] if check.entry is not None else test["stdout"] for test in check.tests]
+    most = _ROOM + 2 * sum(map(longest, expected))  # twice: white space around the lines of an output is free
+    return replace(check.limits, result_bytes=min(check.limits.result_bytes, most))
 
 
 def _inputs(check: Check) -> list[str]:
@@ -178,5 +188,4 @@ def _lines(text: str) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = python_text(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    return python_start(value, _SHOWN)

@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 MAX_DEPTH = 60
@@ -20,6 +21,10 @@ MAX_DEPTH = 60
 _LISTED = ("__tuple__", "__set__", "__dict__")
 _OTHER = "__other__"
 _HASHABLE = ("", "__tuple__")
+_BRACKETS = {"__list__": ("[", "]"), "__tuple__": ("(", ")"), "__set__": ("{", "}"), "__dict__": ("{", "}")}
+_SCALARS = (int, str, float, bool, type(None))
+_NUMBER_CHARACTERS = 330  # a float may stand where an integer is expected, and the other way round
+_TAG_CHARACTERS = 20  # tag, brackets and comma
 
 
 def encode(value: object) -> Any:
@@ -56,11 +61,12 @@ def is_well_formed(value: object) -> bool:
     """Whether `value` is of the notation, with tags as described and no deeper than MAX_DEPTH."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        if not level:
+        nodes = [item for item in level if not isinstance(item, _SCALARS)]
+        if not nodes:
             return True
-        if not all(_is_node(item) for item in level):
+        if not all(map(_is_node, nodes)):
             return False
-        level = [inner for item in level for inner in _inside(item)]
+        level = [inner for item in nodes for inner in _inside(item)]
     return not level
 
 
@@ -77,32 +83,80 @@ def same(expected: Any, got: Any) -> bool:
         return got_kind == "" and _scalar(expected) == _scalar(got)
     if got_kind not in (("__list__", "__tuple__") if kind == "__list__" else (kind,)):
         return False
-    if len(items) != len(got_items):  # before anything is hashed: `got` may be built to collide
+    if len(items) != len(got_items):
         return False
     if kind == "__set__":
-        return {_key(item) for item in items} == {_key(item) for item in got_items}
+        return _same_keys([_key(item) for item in items], [_key(item) for item in got_items])
     if kind == "__dict__":
-        found = {_key(key): value for key, value in got_items}
         wanted = {_key(key): value for key, value in items}
-        return found.keys() == wanted.keys() and all(same(wanted[key], found[key]) for key in wanted)
+        keys = [_key(key) for key, _ in got_items]
+        if not _same_keys(list(wanted), keys):
+            return False
+        return all(same(wanted[key], value) for key, (_, value) in zip(keys, got_items, strict=True))
     return all(map(same, items, got_items))
+
+
+def _same_keys(expected: Sequence[Hashable], got: Iterable[Hashable]) -> bool:
+    """Whether both hold the same keys. `got` may be built to have one hash, and a set of it would then take
+    quadratic time: only expected keys are kept."""
+    wanted, met = set(expected), set[Hashable]()
+    for key in got:
+        if key not in wanted:
+            return False
+        met.add(key)
+    return len(met) == len(wanted)
+
+
+def longest(expected: Any) -> int:
+    """The most characters of JSON that a value may have that is `same` as the expected one."""
+    total, pending = 0, [expected]
+    while pending:
+        kind, items = _parts(pending.pop())
+        if kind == "":
+            total += _TAG_CHARACTERS + (
+                len(json.dumps(items)) if isinstance(items, str) else _NUMBER_CHARACTERS
+            )
+        else:
+            total += _TAG_CHARACTERS * (1 + len(items))
+            pending += _inside_of(kind, items)
+    return total
 
 
 def python_text(value: Any) -> str:
     """A well-formed value as Python writes it: `python_text({"__tuple__": [1]}) == "(1,)"`."""
+    return "".join(_pieces(value))
+
+
+def python_start(value: Any, characters: int) -> str:
+    """`python_text` cut off after so many characters, without writing the items behind them."""
+    found, room = list[str](), characters
+    for piece in _pieces(value):
+        found.append(piece)
+        room -= len(piece)
+        if room < 0:
+            return f"{''.join(found)[: characters - 1]}…"
+    return "".join(found)
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """The parts of `python_text`, in order."""
     kind, items = _parts(value)
     if kind == "":
-        return repr(value)
-    if kind == _OTHER:
-        return f"<{items if items.isidentifier() else 'object'}>"  # the name is the program's choice
-    if kind == "__dict__":
-        return "{" + ", ".join(f"{python_text(key)}: {python_text(item)}" for key, item in items) + "}"
-    inner = ", ".join(map(python_text, items))
-    if kind == "__tuple__":
-        return f"({inner},)" if len(items) == 1 else f"({inner})"
-    if kind == "__set__":
-        return f"{{{inner}}}" if items else "set()"
-    return f"[{inner}]"
+        yield repr(items)
+    elif kind == _OTHER:
+        yield f"<{items if items.isidentifier() else 'object'}>"  # the name is the program's choice
+    elif kind == "__set__" and not items:
+        yield "set()"
+    else:
+        opening, closing = _BRACKETS[kind]
+        yield opening
+        for number, item in enumerate(items):
+            yield ", " if number else ""
+            if kind == "__dict__":
+                yield from _pieces(item[0])
+                yield ": "
+            yield from _pieces(item[1] if kind == "__dict__" else item)
+        yield "," + closing if kind == "__tuple__" and len(items) == 1 else closing
 
 
 def _parts(value: Any) -> tuple[str, Any]:
@@ -121,7 +175,7 @@ def _tag(value: dict[Any, Any]) -> str:
 
 
 def _is_node(value: object) -> bool:
-    """Whether the value itself, its contents aside, is of the notation."""
+    """Whether a value that is no scalar is of the notation, its contents aside."""
     if isinstance(value, dict):
         tag = _tag(value)
         if tag == _OTHER:
@@ -130,12 +184,15 @@ def _is_node(value: object) -> bool:
             pairs = value[tag]
             return isinstance(pairs, list) and all(isinstance(p, list) and len(p) == 2 for p in pairs)
         return isinstance(value[tag], list) if tag else all(isinstance(key, str) for key in value)
-    return value is None or isinstance(value, bool | int | float | str | list)
+    return isinstance(value, list)
 
 
 def _inside(value: Any) -> Iterable[Any]:
     """What a well-formed value holds, keys included."""
-    kind, items = _parts(value)
+    return _inside_of(*_parts(value))
+
+
+def _inside_of(kind: str, items: Any) -> Iterable[Any]:
     if kind in ("", _OTHER):
         return ()
     return [part for pair in items for part in pair] if kind == "__dict__" else items

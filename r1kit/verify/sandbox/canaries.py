@@ -62,7 +62,11 @@ def send_signal_to_parent():
     os.kill(os.getppid(), signal.SIGURG)
 
 def read_memory_file(process, address, length):
-    opened = os.open("/proc/%d/mem" % process, os.O_RDONLY)
+    try:
+        opened = os.open("/proc/%d/mem" % process, os.O_RDONLY)
+    except FileNotFoundError:  # /proc hides others' processes, so that the sandbox is not put to the test
+        os.close(os.open("/proc/self/mem", os.O_RDONLY))
+        raise
     return os.pread(opened, length, address).decode()
 
 class Span(ctypes.Structure):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import weakref
 from collections.abc import Sequence
 
 from r1kit.verify.program_run import Ending, Limits, ProgramRun
@@ -20,13 +21,20 @@ def cores() -> int:
 class Pool:
     """Runs programs, as many at a time as it has zygotes; a `program_run.Runner` for any thread.
 
-    The zygotes end with the pool, with the interpreter, and with the process if it is killed.
+    The zygotes end with the pool, with the interpreter, and with the process if it is killed. A forked copy
+    of the process starts its own.
     """
 
     def __init__(self, plan: Plan, size: int) -> None:
         self._plan = plan
+        self._size = size
+        self.empty()
+        _pools.add(self)
+
+    def empty(self) -> None:
+        """Forget the zygotes. For a forked copy of the process: the original goes on with them."""
         self._idle: queue.LifoQueue[Zygote | None] = queue.LifoQueue()  # the one last used is the warmest
-        for _ in range(size):
+        for _ in range(self._size):
             self._idle.put(None)
 
     def __call__(self, code: str, entry: str | None, inputs: Sequence[str], limits: Limits) -> ProgramRun:
@@ -55,6 +63,18 @@ class Pool:
         idle = [self._idle.get() for _ in range(self._idle.qsize())]
         for zygote in idle:
             self._idle.put(_end(zygote))
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for pool in list(_pools):
+        pool.empty()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _end(zygote: Zygote | None) -> Zygote | None:

@@ -43,6 +43,7 @@ class Protection:
     breaches: tuple[str, ...]  # what a program could do in this tier
     landlock: int = 0  # version of its interface; 0: not used
     user_dropped: bool = False  # programs have another user than r1kit
+    counted_apart: bool = False  # a program's limit of processes counts its own alone, not its user's others
     missing: str = ""  # why the tiers above this one are not in force
 
     @property
@@ -74,6 +75,7 @@ class Protection:
             "tier": str(self.tier),
             "landlock": self.landlock,
             "user_dropped": self.user_dropped,
+            "counted_apart": self.counted_apart,
             "workers": self.workers,
             "breaches": list(self.breaches),
             "missing": self.missing,
@@ -91,6 +93,16 @@ def _warn(breaches: str) -> None:
 _log = logging.getLogger(__name__)
 _found: dict[int, Protection] = {}
 _lock = threading.Lock()
+
+
+def _new_lock() -> None:
+    """In a forked copy of the process: the thread that held the lock is not there."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 def find_protection(workers: int = 0) -> Protection:
@@ -124,16 +136,18 @@ def try_tier(tier: Tier, workers: int) -> Protection:
     known = landlock.version() if tier is Tier.FULL else 0
     if tier is Tier.FULL and not known:
         raise SandboxError("this kernel has no Landlock")
+    if not os.path.exists("/proc/self/mem"):
+        raise SandboxError("/proc is not mounted, so that nothing shows whether a program is held from it")
     plan = Plan(machine, known)
     try:
         zygote = Zygote(plan)
         try:
             breaches = canaries.breaches(zygote.run)
-            dropped = zygote.user_dropped
         finally:
             zygote.close()
     except (ZygoteDiedError, OSError) as error:
         raise SandboxError(str(error)) from None
     if breaches:
         raise SandboxError(f"a program could {', '.join(breaches)}")
-    return Protection(tier, Pool(plan, workers), workers, (), known, dropped)
+    pool = Pool(plan, workers)
+    return Protection(tier, pool, workers, (), known, zygote.user_dropped, zygote.counted_apart)

@@ -28,11 +28,17 @@ FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
 """F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. Not F_SETOWN, which sends signals, nor
 leases, seals or notices."""
 
+MEMBARRIER_COMMANDS = (0, 8, 16)
+"""What is supported, and the barrier among a process's own threads; the others interrupt every processor."""
+
 IOCTL_COMMANDS = (0x5401, 0x5450, 0x5451)
 """TCGETS (`isatty`), FIONCLEX and FIOCLEX."""
 
 _FLAGS_ARGUMENT = {"open": 1, "openat": 2}
 _TMPFILE = 0x400000  # the bit of O_TMPFILE that is its own
+_SYNCHRONOUS = 0x101000  # O_SYNC, of which O_DSYNC is a part
+_MAPPING_FLAGS = 3  # argument of mmap
+_SCARCE = 0x2000 | 0x40000  # MAP_LOCKED and MAP_HUGETLB: of memory that user or machine have little of
 _ACCESS_MODE, _TRUNCATE = 0o3, 0o1000
 _TIMES_ARGUMENT = 2  # of utimensat
 _OWN_PROCESS = 0xFFFFFFFF  # stands for the program's own process id until it is known
@@ -60,6 +66,8 @@ def build_filter(machine: str, files: bool) -> Filter:
         code += [(_GREATER_OR_EQUAL, 0, 1, _X32), (_RETURN, 0, 0, KILL_PROCESS)]
     for nr in allowed.values():
         code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, ALLOW)]
+    for nr in syscalls.syncing(machine).values():
+        code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, _ERRNO | 0)]
     for nr in syscalls.absent(machine).values():
         code += [(_EQUAL, 0, 1, nr), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     if files:
@@ -70,6 +78,8 @@ def build_filter(machine: str, files: bool) -> Filter:
         for name, nr in syscalls.opening(machine).items():
             code += _when(nr, _opening(_FLAGS_ARGUMENT[name]))
         code += _when(number["utimensat"], _silent_unless_null(_TIMES_ARGUMENT))
+    code += _when(number["mmap"], _without(_MAPPING_FLAGS, _SCARCE))
+    code += _when(number["membarrier"], _argument_in(0, MEMBARRIER_COMMANDS))
     code += _when(number["clone"], _argument_in(0, THREAD_FLAGS))
     code += _when(number["fcntl"], _argument_in(1, FCNTL_COMMANDS))
     code += _when(number["ioctl"], _argument_in(1, IOCTL_COMMANDS))
@@ -99,13 +109,14 @@ def _when(number: int, check: Sequence[_Line]) -> list[_Line]:
 def _opening(index: int) -> list[_Line]:
     """Allow unless the flags of an `open` ask for what Landlock does not see.
 
-    A file without a name, of which the file system is said to know nothing. Emptying a file that is only
-    read, and access mode 3, neither reading nor writing, with which one can empty it too: the first versions
-    of Landlock have no right for that.
+    A file without a name, of which the file system is said to know nothing. Writing that waits for the disk,
+    which may be busy with r1kit's own files. Emptying a file that is only read, and access mode 3, neither
+    reading nor writing, with which one can empty it too: the first versions of Landlock have no right for
+    that.
     """
     return [
         *_load(_ARGUMENTS + 8 * index),
-        *[(_ANY_BIT, 0, 1, _TMPFILE), (_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)],
+        *[(_ANY_BIT, 0, 1, _TMPFILE | _SYNCHRONOUS), (_RETURN, 0, 0, _ERRNO | errno.EOPNOTSUPP)],
         *[(_AND, 0, 0, _ACCESS_MODE | _TRUNCATE), (_EQUAL, 0, 1, _TRUNCATE)],
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
         *[(_AND, 0, 0, _ACCESS_MODE), (_EQUAL, 0, 1, _ACCESS_MODE), (_RETURN, 0, 0, _ERRNO | errno.EPERM)],
@@ -122,6 +133,12 @@ def _silent_unless_null(index: int) -> list[_Line]:
         *[(_EQUAL, 0, 1, 0), (_RETURN, 0, 0, _ERRNO | errno.EPERM)],
         (_RETURN, 0, 0, _ERRNO | 0),
     ]
+
+
+def _without(index: int, bits: int) -> list[_Line]:
+    """Allow when none of the bits is set in an argument, else EPERM."""
+    refused = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+    return [*_load(_ARGUMENTS + 8 * index), (_ANY_BIT, 0, 1, bits), refused, (_RETURN, 0, 0, ALLOW)]
 
 
 def _argument_in(index: int, values: Sequence[int]) -> list[_Line]:

@@ -16,8 +16,8 @@ read 0 63; write 1 64; readv 19 65; writev 20 66; pread64 17 67; pwrite64 18 68;
 pwritev 296 70; close 3 57; close_range 436 436; fstat 5 80; newfstatat 262 79; statx 332 291; lseek 8 62;
 stat 4 -; lstat 6 -; access 21 -; faccessat 269 48; faccessat2 439 439;
 getcwd 79 17; chdir 80 49; fchdir 81 50; umask 95 166; fadvise64 221 223;
-mmap 9 222; msync 26 227; mprotect 10 226; munmap 11 215; mremap 25 216; madvise 28 233; brk 12 214;
-futex 202 98; set_robust_list 273 99; set_tid_address 218 96; rseq 334 293; membarrier 324 283;
+mprotect 10 226; munmap 11 215; mremap 25 216; madvise 28 233; brk 12 214;
+futex 202 98; set_robust_list 273 99; set_tid_address 218 96; rseq 334 293;
 sched_yield 24 124; sched_getaffinity 204 123; getcpu 309 168; getrandom 318 278;
 rt_sigaction 13 134; rt_sigprocmask 14 135; rt_sigreturn 15 139; rt_sigpending 127 136;
 rt_sigtimedwait 128 137; rt_sigsuspend 130 133; sigaltstack 131 132; restart_syscall 219 128; pause 34 -;
@@ -32,8 +32,8 @@ gettimeofday 96 169; time 201 -; exit 60 93; exit_group 231 94
 """
 
 _FILES = """
-creat 85 -; getdents64 217 61; getdents 78 -; mkdir 83 -; mkdirat 258 34; ftruncate 77 46; fsync 74 82;
-fdatasync 75 83; readlink 89 -; readlinkat 267 78
+creat 85 -; getdents64 217 61; getdents 78 -; mkdir 83 -; mkdirat 258 34; ftruncate 77 46;
+readlink 89 -; readlinkat 267 78
 """
 
 _OPENING = "open 2 -; openat 257 56"
@@ -42,9 +42,14 @@ _SILENT = """
 unlink 87 -; unlinkat 263 35; rmdir 84 -; chmod 90 -; fchmod 91 52; fchmodat 268 53
 """
 
+_SYNCING = "fsync 74 82; fdatasync 75 83; msync 26 227"
+
 _UNSUPPORTED = "listxattr 194 11; llistxattr 195 12; flistxattr 196 13"
 
-_CHECKED = "utimensat 280 88; clone 56 220; fcntl 72 25; ioctl 16 29; prlimit64 302 261; tgkill 234 131"
+_CHECKED = """
+utimensat 280 88; clone 56 220; fcntl 72 25; ioctl 16 29; prlimit64 302 261; tgkill 234 131; mmap 9 222;
+membarrier 324 283
+"""
 
 _ABSENT = "clone3 435 435; openat2 437 437; copy_file_range 326 285; sendfile 40 71"
 
@@ -81,6 +86,15 @@ def silent(machine: str) -> dict[str, int]:
     not Landlock's to guard; ordinary programs set them where they copy.
     """
     return _table(_SILENT, machine)
+
+
+def syncing(machine: str) -> dict[str, int]:
+    """Answered with success and not done, everywhere.
+
+    Nothing of a program's files is kept, and a program cannot be ended while it waits for the disk, which may
+    be busy with the caller's own files.
+    """
+    return _table(_SYNCING, machine)
 
 
 def unsupported(machine: str) -> dict[str, int]:

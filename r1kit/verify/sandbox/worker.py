@@ -26,12 +26,12 @@ from r1kit.verify.sandbox.zygote import PRELOADED, SOURCE
 _START_SECONDS = 60.0  # imports on a busy machine
 _END_SECONDS = 30.0  # a dead child's memory and files are given back
 _GRACE_SECONDS = 2.0  # in which a caller that lives ends its own program
-_THREADS = 64  # of a program that has a user of its own
 # One memory arena: each thread's own would take 64 MB of a program's address space.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "MALLOC_ARENA_MAX": "1"}
 _READABLE = ("/usr/share/zoneinfo",)  # besides the standard library
 _FIRST_USER = 1 << 30  # no system hands out such numbers
 _numbers = itertools.count()
+_started: weakref.WeakSet[Zygote] = weakref.WeakSet()
 
 
 class ZygoteDiedError(Exception):
@@ -73,11 +73,12 @@ class Zygote:
         self._socket = ours
         self.pid = process.pid
         self.close = weakref.finalize(self, _end, process, ours, folder, os.getpid())
+        _started.add(self)
         user = _FIRST_USER + (os.getpid() << 6) + next(_numbers) % 64
         self._send(json.dumps(_configuration(plan, user)).encode())
-        found = self._receive(_START_SECONDS)["user"]
-        self.own_user = found == user  # whether its children have a user of their own
-        self.user_dropped = found is not None
+        found = self._receive(_START_SECONDS)
+        self.user_dropped = found["user"] is not None  # whether its children have another user
+        self.counted_apart = found["apart"] is True  # whether their limit of processes is theirs alone
         self.spent = False
 
     def run(self, code: str, entry: str | None, inputs: Sequence[str], limits: Limits) -> ProgramRun:
@@ -89,26 +90,27 @@ class Zygote:
         if entry is not None:
             return self._execute(code, entry, inputs, limits)
         deadline, cpu, results = time.monotonic() + limits.wall_seconds, 0.0, list[Result]()
+        room = limits.result_bytes
         run = ProgramRun((), Ending.FINISHED)
         for given in inputs:
             wall, seconds = deadline - time.monotonic(), math.ceil(limits.seconds - cpu)
-            left = replace(limits, wall_seconds=max(0.0, wall), seconds=max(1, seconds))
+            left = replace(limits, wall_seconds=max(0.0, wall), seconds=max(1, seconds), result_bytes=room)
             run = self._execute(code, None, [given], left)
             results += run.results
+            room = max(0, room - sum(len(str(result.value)) for result in run.results))
             cpu += run.cpu_seconds
-            if run.ending is Ending.FINISHED and cpu >= limits.seconds:
-                run = replace(run, ending=Ending.TOO_SLOW)
+            late = run.ending is Ending.NOT_STARTED and results and time.monotonic() >= deadline
+            # A program that slept until there was no time to start the next test would not be graded.
+            if late or (run.ending is Ending.FINISHED and cpu >= limits.seconds):
+                run = replace(run, ending=Ending.TOO_SLOW, reason="")
             if run.ending is not Ending.FINISHED or self.spent:
                 break
         return replace(run, results=tuple(results), cpu_seconds=cpu)
 
     def _execute(self, code: str, entry: str | None, inputs: Sequence[str], limits: Limits) -> ProgramRun:
         """One child, of the inputs given."""
-        resources = limits.resources()
-        if self.own_user:
-            resources["NPROC"] = (_THREADS, _THREADS)
         settings = {
-            "resources": resources,
+            "resources": limits.resources(),
             "script": entry is None,
             "wall": limits.wall_seconds + _GRACE_SECONDS,
             "folder_bytes": limits.folder_mb << 20,
@@ -183,3 +185,13 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket, folder: st
     process.wait()
     if Path(folder).exists():
         remove_tree(folder)
+
+
+def _let_go() -> None:
+    """In a forked copy of the caller: its zygotes are the original's alone, and end when that one ends."""
+    for zygote in list(_started):
+        zygote.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

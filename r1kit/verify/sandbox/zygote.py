@@ -30,15 +30,19 @@ PRELOADED = (
 SOURCE = (
     HARNESS
     + r"""
-import ctypes, errno, gc, importlib, json, random, select, signal, socket, struct, time
+import ctypes, errno, gc, importlib, json, random, select, signal, socket, struct, threading, time
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 22, 38
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 CAPSET = {"x86_64": 126, "aarch64": 91}
 DAC_READ_SEARCH = 1 << 2
+NEW_USER_NAMESPACE = 0x10000000
 POLL_SECONDS = 0.05  # how often the size of the folder and the number of threads are looked at
 MOST_THREADS = 64  # of a program
+MOST_PENDING = 64  # queued signals, which are counted by user as processes are
+STACK_BYTES = 8 << 20  # whatever the caller's limit: a thread's stack counts as memory
 MOST_ENTRIES = 2000  # files and folders of a program
+MOST_PROCESSES = 1 << 22  # of a machine
 libc = ctypes.CDLL(None, use_errno=True)
 
 def check(result):
@@ -112,17 +116,62 @@ def can_read_library():
     # Whether the user gets at the interpreter's own files and at its folder, which may lie in a closed home.
     return all(os.access(path, os.R_OK, effective_ids=True) for path in (os.__file__, FOLDER))
 
-def drop_user():
+def take_user():
     if USER is not None:
         if KEPT:
             prctl(PR_SET_KEEPCAPS, 1)
         os.setresgid(USER, USER, USER)
         os.setresuid(USER, USER, USER)
+
+def drop_rights():
+    take_user()
+    if NAMESPACE:
+        check(libc.unshare(ctypes.c_int(NEW_USER_NAMESPACE)))
     header, data = struct.pack("=Ii", 0x20080522, 0), struct.pack("=6I", KEPT, KEPT, 0, 0, 0, 0)
     syscall(CAPSET[os.uname().machine], header, data)
 
+def in_fork(action):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(not action())
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+def allows_one_more():
+    drop_rights()
+    limit("NPROC", 2, 2)
+    return in_fork(lambda: True)
+
+def counts_apart():
+    # Whether a program's processes and threads are counted by themselves, not with the others of its user. In
+    # a namespace, one of the same user outside is the trial: Linux before 5.14 counts it.
+    if NAMESPACE:
+        return in_fork(lambda: (take_user(), in_fork(allows_one_more))[1])
+    return USER == CONFIG["user"] and in_fork(allows_one_more)
+
+def fork(processes):
+    # As os.fork; gives NPROC, the program's limit of processes. Where they count with the user's others, a
+    # fork fails when these leave no room for a program; the limit is then set higher, for good.
+    global SHARED
+    if APART:
+        return os.fork(), MOST_THREADS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    SHARED = max(SHARED, processes)
+    while True:
+        limit("NPROC", max(0, SHARED - MOST_THREADS), hard)
+        try:
+            return os.fork(), SHARED
+        except BlockingIOError:
+            if SHARED > MOST_PROCESSES:
+                raise
+            SHARED *= 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
+
 def lock_in(parent):
-    drop_user()
+    drop_rights()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(PR_SET_DUMPABLE, 0)
     if os.getppid() != parent:
@@ -135,7 +184,7 @@ def lock_in(parent):
 
 def keep_only(*wanted):
     # Moves the descriptors to 3, 4, … and closes every other one above.
-    moved = [fcntl.fcntl(each, fcntl.F_DUPFD, 64) for each in wanted]
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD, 3 + len(wanted)) for each in wanted]
     for target, each in enumerate(moved, start=3):
         os.dup2(each, target)
     os.closerange(3 + len(moved), 1024)  # a zygote has a handful
@@ -149,20 +198,23 @@ def die_first():
     except OSError:
         pass
 
-def child(settings, payload, results, parent):
+def child(settings, processes, payload, results, parent):
     global PIPE
     PIPE = results
     try:
         os.setsid()
         opened = [os.memfd_create(name) for name in ("stdin", "stdout")] if settings["script"] else []
         for name, (soft, hard) in settings["resources"].items():
-            if name != "NOFILE":
+            if name not in ("NOFILE", "NPROC"):
                 limit(name, soft, hard)
+        limit("STACK", STACK_BYTES, resource.getrlimit(resource.RLIMIT_STACK)[1])
+        limit("SIGPENDING", MOST_PENDING, MOST_PENDING)
         die_first()
         random.seed(0)  # a fork would be seeded from the system's randomness
         lock_in(parent)
         PIPE, payload, *opened = keep_only(results, payload, *opened)
         limit("NOFILE", *settings["resources"]["NOFILE"])
+        limit("NPROC", processes, processes)
         with open(payload, "rb") as file:
             code, entry, inputs = eval(file.read())
         send('"ready"')
@@ -227,10 +279,10 @@ def serve():
         if not message:
             return
         settings = json.loads(message)
-        pid = os.fork()
+        pid, processes = fork(settings["resources"]["NPROC"][0])
         if pid == 0:
             try:
-                child(settings, *descriptors, me)
+                child(settings, processes, *descriptors, me)
             finally:
                 os._exit(1)
         for descriptor in descriptors:
@@ -262,11 +314,16 @@ USER = choose_user()
 KEPT = 0
 if RULESET is not None and USER is not None and not as_user(USER, can_read_library):
     KEPT = DAC_READ_SEARCH  # which files it opens is Landlock's to say
+NAMESPACE = USER != CONFIG["user"] and not KEPT  # where the capability would be worth nothing
+APART = counts_apart()
+NAMESPACE = NAMESPACE and APART
+SHARED = 0  # the limit of processes of a user's programs that are not counted apart
+threading.stack_size(STACK_BYTES)
 prctl(PR_SET_DUMPABLE, 0)
 time.tzset()
 gc.collect()
 gc.freeze()
-CONTROL.send(json.dumps({"user": USER}).encode())
+CONTROL.send(json.dumps({"user": USER, "apart": APART}).encode())
 serve()
 empty_folder()
 os.chdir("/")
