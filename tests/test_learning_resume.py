@@ -194,8 +194,9 @@ def assert_same_run(folder, weights, summary, whole_run):
     for name, tensor in weights.items():
         assert torch.equal(tensor, expected_weights[name]), name
     assert summary == expected_summary
-    for name in ("metrics.jsonl", "rollouts.jsonl"):
+    for name in ("metrics.jsonl", "rollouts.jsonl", "alarms.jsonl"):
         assert (folder / name).read_bytes() == (expected_folder / name).read_bytes(), name
+    assert (folder / "alarms.jsonl").stat().st_size > 0  # an untrained model draws most tokens at random
     steps = [line.split(b",")[0] for line in (folder / "timings.jsonl").read_bytes().splitlines()]
     assert steps == [b'{"step": %d' % step for step in range(1, STEPS + 1)]
 

@@ -44,6 +44,23 @@ def test_running_run_shows_results_curves_and_last_numbers(run):
     assert "stages/r1_zero/metrics.jsonl" in text.replace("\n", "")
 
 
+def test_alarms_are_shown_as_text_with_step_and_severity(run):
+    assert "alarms (" not in shown(run)
+    stage = run / "stages" / "r1_zero"
+    rows = [
+        {"step": 4, "alarm": "truncation", "severity": "warning", "text": "half [bold]cut\x1b[31m off"},
+        {"step": 7, "alarm": "no_reward", "severity": "critical", "text": "nothing earned"},
+    ]
+    (stage / "alarms.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = shown(run)
+    assert "r1_zero: alarms (2)" in text
+    found = [line.split() for line in text.splitlines() if line.lstrip().startswith("step ")]
+    assert found[0][:4] == ["step", "4", "warning", "truncation:"]
+    assert found[0][4:6] == ["half", "[bold]cut"]
+    assert "\x1b" not in text
+    assert found[1] == ["step", "7", "critical", "no_reward:", "nothing", "earned"]
+
+
 def behaviours(share, accuracy=0.5):
     entry = {"share": share, "per_response": 1.5, "accuracy": accuracy, "accuracy_without": 0.25}
     silent = {"share": 0.0, "per_response": 0.0, "accuracy": None, "accuracy_without": 0.3}

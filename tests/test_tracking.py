@@ -79,7 +79,7 @@ def test_offsets_of_another_version_or_a_lost_log_are_refused(tmp_path: Path) ->
     with pytest.raises(CheckpointError, match=r"log offsets name \['metrics.jsonl'\]"):
         log.truncate({"metrics.jsonl": 0})
     with pytest.raises(CheckpointError, match=r"metrics\.jsonl: has 0 bytes"):
-        log.truncate({"metrics.jsonl": 40, "timings.jsonl": 0, "rollouts.jsonl": 0})
+        log.truncate({"metrics.jsonl": 40, "timings.jsonl": 0, "rollouts.jsonl": 0, "alarms.jsonl": 0})
 
 
 class RecordingWriter:

@@ -182,7 +182,8 @@ class _WithValues(StatesLoss):
         damped_ND = still_ND + self._coefficient * (states.hidden_ND - still_ND)
         values = self._values(logprobs_N, entropy_N, batch, States(damped_ND, self._head))
         reported = (1 - self._coefficient) * values.loss.detach()
-        return LossOutput(policy.loss + values.loss - reported, {**policy.token_sums, **values.token_sums})
+        sums = {**policy.token_sums, **values.token_sums}
+        return LossOutput(policy.loss + values.loss - reported, sums, policy.extremes)
 
 
 def _of_critic(stats: Mapping[str, float]) -> dict[str, float]:

@@ -95,10 +95,9 @@ class Learner:
         `idle` rows are known to have no gradient: they are measured, without a backward pass. A batch of
         nothing else leaves weights and moments as they are: momentum alone moves nothing.
 
-        "loss", "entropy" (mean over tokens, nats), "grad_norm" (before clipping), "learning_rate", "skipped"
-        (0 or 1), "padding" (share of the computed tokens), the loss's own token means, and, where the batch
-        has the sampler's log-probabilities, their distance from the learner's own before any update on these
-        rollouts, "logprob_gap/mean" and "logprob_gap/max".
+        "loss", "entropy" (mean over tokens, nats), "grad_norm" (before clipping), "grad_norm/clipped" and
+        "skipped" (0 or 1), "learning_rate", "padding" (share of the computed tokens), and the loss's own
+        token means and extremes.
 
         Among several ranks (`learning/ranks.py`) `batch` is this one's share of the rows; the update and its
         statistics are those of all shares together, and the same on every rank.
@@ -228,15 +227,11 @@ class Learner:
 
     def _measure(self, part: MicroBatch, loss: Loss, sums: Sums) -> Tensor:
         """The part's share of the loss; the statistics are added to `sums`."""
-        batch, states = part.batch, self._states(part, self.model)
+        states = self._states(part, self.model)
         logprobs_N, entropy_N = self._logprobs(part, states)
         output = self._apply(loss, part, states, logprobs_N, entropy_N)
         sums.add(output.loss.detach(), {"entropy": entropy_N.detach().sum(), **output.token_sums})
-        if batch.sampler_logprobs_BT is not None:
-            # against the policy that sampled: a later minibatch's own has moved, which is no mismatch
-            old_BT, mask_BT = batch.old_logprobs_BT, batch.loss_mask_BT
-            old_N = logprobs_N.detach() if old_BT is None else old_BT[mask_BT]
-            sums.add_gap((old_N - batch.sampler_logprobs_BT[mask_BT]).abs())
+        sums.add_extremes(output.extremes)
         return output.loss
 
     def _apply(
@@ -268,7 +263,13 @@ class Learner:
         self.updates += 1
         self.skipped += not finite
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
-        return {"grad_norm": grad_norm, "learning_rate": learning_rate, "skipped": float(not finite)}
+        clipped = float(grad_norm > settings.max_grad_norm)
+        return {
+            "grad_norm": grad_norm,
+            "grad_norm/clipped": clipped,
+            "learning_rate": learning_rate,
+            "skipped": float(not finite),
+        }
 
 
 @dataclass(slots=True)
@@ -277,7 +278,7 @@ class Sums:
 
     loss: Tensor | float = 0.0
     tokens: dict[str, Tensor] = field(default_factory=dict)
-    largest_gap: Tensor | None = None
+    extremes: dict[str, Tensor] = field(default_factory=dict)  # names end in /max or /min
 
     def add(self, loss: Tensor, token_sums: Mapping[str, Tensor]) -> None:
         """Take in what a part adds to the loss and to the sums over tokens."""
@@ -285,22 +286,23 @@ class Sums:
         for name, value in token_sums.items():
             self.tokens[name] = self.tokens[name] + value if name in self.tokens else value
 
-    def add_gap(self, gap_N: Tensor) -> None:
-        """Take in the distances of a part's log-probabilities from the sampler's."""
-        if gap_N.numel():
-            self.add(torch.zeros((), device=gap_N.device), {"logprob_gap/mean": gap_N.sum()})
-            top = gap_N.max()
-            self.largest_gap = top if self.largest_gap is None else torch.maximum(self.largest_gap, top)
+    def add_extremes(self, extremes: Mapping[str, Tensor]) -> None:
+        """Take in the largest and least values of a part."""
+        for name, value in extremes.items():
+            further = torch.maximum if name.endswith("/max") else torch.minimum
+            self.extremes[name] = further(self.extremes[name], value) if name in self.extremes else value
 
     def means(self, num_tokens: int) -> dict[str, float]:
-        """The loss, means over the tokens of all ranks, and the largest distance."""
+        """The loss, means over the tokens of all ranks, and extremes over all of them."""
+        signs = {name: -1.0 if name.endswith("/min") else 1.0 for name in self.extremes}
         added, highest = ranks.combined(
             {"loss": float(self.loss), **{name: float(value) for name, value in self.tokens.items()}},
-            {} if self.largest_gap is None else {"logprob_gap/max": float(self.largest_gap)},
+            {name: signs[name] * float(value) for name, value in self.extremes.items()},
         )
         loss = added.pop("loss")
         means = {name: value / max(num_tokens, 1) for name, value in added.items()}
-        return {"loss": loss, **means, **highest}
+        extremes = {name: -top if name.endswith("/min") else top for name, top in highest.items()}
+        return {"loss": loss, **means, **extremes}
 
 
 def _takes_few_shapes(model: nn.Module) -> bool:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from r1kit.learning.batch import Batch
+from r1kit.learning.policy_stats import policy_stats
 from r1kit.learning.settings import ObjectiveSettings
 from r1kit.models.logprobs import States
 from r1kit.objectives.aggregation import AGGREGATIONS
@@ -32,6 +33,7 @@ class LossOutput:
     token_sums: Mapping[str, Tensor] = field(
         default_factory=dict
     )  # name -> sum over tokens; reported as means
+    extremes: Mapping[str, Tensor] = field(default_factory=dict)  # over tokens; names end in /max or /min
 
 
 class TeacherLoss(ABC):
@@ -84,11 +86,14 @@ def policy_loss(settings: ObjectiveSettings) -> Callable[[Tensor, Tensor, Batch]
         mask_BT = batch.loss_mask_BT
         old_BT = batch.old_logprobs_BT
         old_N = logprobs_N.detach() if old_BT is None else old_BT[mask_BT]
-        policy = of_tokens(Tokens(logprobs_N, old_N, batch.advantages_BT[mask_BT], _sequences(mask_BT)), clip)
+        sampler_N = None if batch.sampler_logprobs_BT is None else batch.sampler_logprobs_BT[mask_BT]
+        tokens = Tokens(logprobs_N, old_N, batch.advantages_BT[mask_BT], _sequences(mask_BT))
+        policy = of_tokens(tokens, clip)
         loss_N = policy.loss_N
-        sums = {"clip/low": policy.clipped_low_N.sum(), "clip/high": policy.clipped_high_N.sum()}
-        if settings.importance_cap is not None and batch.sampler_logprobs_BT is not None:
-            weight_N = importance_weights(old_N, batch.sampler_logprobs_BT[mask_BT], settings.importance_cap)
+        stats = policy_stats(tokens, policy, sampler_N)
+        sums = dict(stats.sums)
+        if settings.importance_cap is not None and sampler_N is not None:
+            weight_N = importance_weights(old_N, sampler_N, settings.importance_cap)
             loss_N = loss_N * weight_N
             sums["importance"] = weight_N.sum()
         if batch.ref_logprobs_BT is not None:
@@ -98,7 +103,7 @@ def policy_loss(settings: ObjectiveSettings) -> Callable[[Tensor, Tensor, Batch]
         if settings.entropy_bonus:
             loss_N = loss_N - settings.entropy_bonus * entropy_N
         weights_N = token_weights(batch, settings.aggregation, settings.constant_length).to(loss_N)
-        return LossOutput((loss_N * weights_N).sum(), sums)
+        return LossOutput((loss_N * weights_N).sum(), sums, stats.extremes)
 
     return loss
 

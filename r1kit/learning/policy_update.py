@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,6 +13,7 @@ from r1kit.learning.batch import Batch, idle_rows, no_rows
 from r1kit.learning.critic import Critic
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
+from r1kit.learning.policy_stats import policy_metrics
 from r1kit.learning.settings import ObjectiveSettings, RLSettings
 from r1kit.objectives.gae import explained_variance, gae, terminal_rewards
 from r1kit.objectives.kl import KL_ESTIMATORS
@@ -51,7 +51,7 @@ def update_policy(
     stats["trained_sequences"] = float(trained)
     moves = critic is None or not critic.pretraining
     loss = policy_loss(objective)
-    updates = []
+    updates, tokens = [], []
     for epoch in range(cut.rollout_epochs):
         for part in _minibatches(batch, cut.minibatches, seeds.derive(seed, "epoch", epoch)):
             idle = _idle_rows(part, objective)
@@ -59,10 +59,11 @@ def update_policy(
                 updates.append(learner.update(part, loss, idle=idle))
             else:
                 updates.append(critic.learn(part, loss if moves else None, idle))
+            tokens.append(ranks.total(part.num_tokens))
     learner.pass_over(cut.updates - (len(updates) if moves else 0))
     if critic is not None:
         critic.pass_over(cut.updates - len(updates))
-    return _combined(updates) | stats
+    return policy_metrics(updates, tokens) | stats
 
 
 def _pass_over(learner: Learner, critic: Critic | None, settings: RLSettings) -> dict[str, float]:
@@ -164,13 +165,3 @@ def _with_values(
 def _idle_rows(batch: Batch, objective: ObjectiveSettings) -> list[int]:
     """Rows without a gradient: the entropy bonus has one on every row."""
     return [] if objective.entropy_bonus else idle_rows(batch)
-
-
-def _combined(updates: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Means over the updates; the largest gap and the numbers of skipped updates."""
-    stats = {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
-    for name in stats.keys() & {"skipped", "critic/skipped"}:
-        stats[name] = sum(u[name] for u in updates)
-    if "logprob_gap/max" in stats:
-        stats["logprob_gap/max"] = max(u["logprob_gap/max"] for u in updates)
-    return stats

@@ -8,7 +8,7 @@ off (`objectives/gae.py` says why).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import nn
 from r1kit import seeds
 from r1kit.errors import DataError, Interrupted
 from r1kit.learning import ranks
-from r1kit.learning.alarms import HackingAlarm
+from r1kit.learning.alarms import Alarm, Alarms, Rule
 from r1kit.learning.batch import Batch, no_rows
 from r1kit.learning.checkpoint import Checkpoints
 from r1kit.learning.compute import operations
@@ -31,9 +31,11 @@ from r1kit.learning.order import fingerprint
 from r1kit.learning.policy_update import update_policy
 from r1kit.learning.questions import Questions, Source
 from r1kit.learning.refill import draw_step
-from r1kit.learning.rollout_stats import rollout_metrics, rollout_rows
+from r1kit.learning.rollout_alarms import GROUP_RULES, ROLLOUT_RULES, hacking_rules
+from r1kit.learning.rollout_stats import rollout_metrics, rollout_rows, versions_behind
 from r1kit.learning.settings import RLSettings
 from r1kit.learning.timing import StepClock, TimedSampler
+from r1kit.learning.update_alarms import UPDATE_RULES
 from r1kit.models.reference import frozen_copy, refresh
 from r1kit.rewards.rubric import Rubric
 from r1kit.rollouts.collect import collect
@@ -84,7 +86,7 @@ def train_rl(
     start, saved = checkpoints.begin(learner, log, progress)
     questions = _questions(sources, settings, seed, difficulty, saved.get("questions"))
     summary: dict[str, float] = dict(saved.get("summary", {}))
-    alarm = HackingAlarm(_watched(rubric, len(sources) > 1), saved.get("alarm", ()))
+    alarms = Alarms(_alarm_rules(rubric, len(sources) > 1, settings), saved.get("alarms"))
     timed = _timed(sampler, policy, start)
     ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
 
@@ -100,22 +102,23 @@ def train_rl(
             clock.collected()
 
             batch, opinion = _with_opinion(learner, batch, teacher, done)
+            age = versions_behind(groups, timed.version)
             stats = update_policy(learner, batch, now, reference, step_seed, critic) | opinion
             _require_progress(learner, critic, settings.limits.skipped_updates)
             timed.update(policy)
             _refresh(reference, policy, done, settings)
             timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
             log.timings(done, timings)
-            metrics = rollout_metrics(groups, credit, tokenizer) | stats | counts | questions.learn(groups)
-            for warning in alarm.look(metrics):
-                progress.say(f"{name}, step {done}: {warning}")
+            metrics = rollout_metrics(groups, credit, tokenizer) | age | stats | counts
+            metrics |= questions.learn(groups)
+            _tell(alarms.look(metrics), log, progress, name, done)
             log.metrics(done, metrics)
             log.rollouts(done, rollout_rows(groups, credit, tokenizer, now.log_rollouts_share, step_seed))
             summary = _summary(summary, metrics, done, learner, critic)
             ended = done == settings.steps or _spent(summary, settings)
             stopping = stop.requested  # read once: a signal after this line is for the next step
             if ended or _due(done, settings.save_every) or stopping:
-                extra = {"summary": summary, "alarm": alarm.history, "questions": questions.state()}
+                extra = {"summary": summary, "alarms": alarms.history, "questions": questions.state()}
                 checkpoints.save(done, learner, log_offsets=log.offsets(), extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
             if ended:
@@ -193,16 +196,25 @@ def _due(done: int, every: int) -> bool:
     return every > 0 and done % every == 0
 
 
-def _watched(rubric: Rubric, by_task: bool) -> dict[str, list[str]]:
-    """Metric of each term that a model gives -> what should not fall while it rises: the share of right
-    responses in the term's own tasks, and the accuracy reward.
+def _tell(alarms: Sequence[Alarm], log: RunLog, progress: Progress, name: str, step: int) -> None:
+    """Say alarms in the terminal and write them down."""
+    for alarm in alarms:
+        progress.say(f"{name}, step {step}: {alarm.text}")
+    log.alarms(step, [{"alarm": a.name, "severity": a.severity, "text": a.text} for a in alarms])
+
+
+def _alarm_rules(rubric: Rubric, by_task: bool, settings: RLSettings) -> list[Rule]:
+    """All rules that apply. For reward hacking, of each term that a model gives: what should not fall while
+    it rises are the share of right responses in the term's own tasks and the accuracy reward.
     """
+    compared = settings.objective.advantage not in ("gae", "raw")  # else equal rewards teach too
     watched = {}
     for spec in rubric.specs:
         if f"reward/{spec.name}" in rubric.learned:
             own = [f"accuracy/{task}" for task in spec.tasks] if spec.tasks and by_task else ["accuracy"]
             watched[f"reward/{spec.name}"] = [*own, "reward/accuracy"]
-    return watched
+    groups = GROUP_RULES if compared else ()
+    return [*groups, *ROLLOUT_RULES, *UPDATE_RULES, *hacking_rules(watched)]
 
 
 _SAVED = "the state is saved"

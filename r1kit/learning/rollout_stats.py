@@ -15,17 +15,18 @@ from r1kit.learning.credit import Credit, unscored_ways, way_of
 from r1kit.objectives.advantages import dead_groups
 from r1kit.rollouts.measures import Sample, measure
 from r1kit.text.tags import parse
-from r1kit.types import Outcome, RolloutGroup
+from r1kit.types import Outcome, Rollout, RolloutGroup
 
 
 def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: Any) -> dict[str, float]:
     """Means over all rollouts of a step; rewards and advantages over the scored ones.
 
-    "reward", "reward/TERM" (raw), "accuracy", "accuracy/TASK" where there are several, "verdict/OUTCOME"
-    shares, "dead_groups" (share of groups whose rewards are all equal), "unscored" (count) and
-    "unscored/TERM/FAILURE" of each way in which there are any, "advantage/mean" and "advantage/std"; and,
-    counted as in an evaluation (`rollouts.measures`), "format_rate", "response_tokens", "thinking_tokens",
-    "truncation_rate", "repetition_rate" and "language_consistency".
+    "reward", "reward/TERM" (raw), "accuracy", "verdict/OUTCOME" shares, "dead_groups" (share of groups whose
+    rewards are all equal) and of these "dead_groups/all_correct" and "dead_groups/none_correct", "unscored"
+    (count) and "unscored/TERM/FAILURE" of each way in which there are any, "advantage/mean" and
+    "advantage/std", "sampled_sequences" (count); and, counted as in an evaluation (`rollouts.measures`),
+    "format_rate", "response_tokens", "thinking_tokens", "truncation_rate", "repetition_rate" and
+    "language_consistency". Of a step with several tasks "accuracy/TASK" and "truncation_rate/TASK" as well.
     """
     samples = [measure(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
     rollouts = [rollout for group in groups for rollout in group.rollouts]
@@ -39,23 +40,49 @@ def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: A
         "reward": _mean(rewards[scored]),
         **{f"reward/{name}": _mean([row[name] for row in terms if name in row]) for name in names},
         "accuracy": _mean([r.verdict.correct for r in rollouts]),
-        **_accuracy_by_task(groups),
+        **_by_task(groups),
         **_sample_means(samples),
         **{f"verdict/{outcome}": outcomes.count(outcome) / len(outcomes) for outcome in Outcome},
-        "dead_groups": _mean(dead_groups(credit.rewards_PG).numpy()),
+        **_dead_shares(groups, credit),
         "unscored": float((~scored).sum()),
         **{f"unscored/{way}": float(count) for way, count in sorted(unscored_ways(groups).items())},
         "advantage/mean": _mean(advantages[scored]),
         "advantage/std": float(np.std(advantages[scored])) if scored.any() else float("nan"),
+        "sampled_sequences": float(len(rollouts)),
     }
 
 
-def _accuracy_by_task(groups: Sequence[RolloutGroup]) -> dict[str, float]:
-    """ "accuracy/TASK" where a step has several tasks."""
-    correct: dict[str, list[bool]] = {}
+def versions_behind(groups: Sequence[RolloutGroup], version: int) -> dict[str, float]:
+    """ "staleness/versions": the mean over all rollouts of how many weight updates before `version` of the
+    sampler's weights they were drawn.
+    """
+    drawn = [r.completion.policy_version for group in groups for r in group.rollouts]
+    return {"staleness/versions": _mean([version - number for number in drawn])}
+
+
+def _by_task(groups: Sequence[RolloutGroup]) -> dict[str, float]:
+    """Shares of right and of cut-off responses by task where a step has several tasks."""
+    rollouts: dict[str, list[Rollout]] = {}
     for group in groups:
-        correct.setdefault(group.problem.task, []).extend(r.verdict.correct for r in group.rollouts)
-    return {f"accuracy/{task}": _mean(found) for task, found in correct.items()} if len(correct) > 1 else {}
+        rollouts.setdefault(group.problem.task, []).extend(group.rollouts)
+    if len(rollouts) == 1:
+        return {}
+    found = {f"accuracy/{task}": _mean([r.verdict.correct for r in own]) for task, own in rollouts.items()}
+    for task, own in rollouts.items():
+        found[f"truncation_rate/{task}"] = _mean([r.completion.finish == "length" for r in own])
+    return found
+
+
+def _dead_shares(groups: Sequence[RolloutGroup], credit: Credit) -> dict[str, float]:
+    """Shares of all groups: those that teach nothing, and those of them that are all right or all wrong."""
+    dead = dead_groups(credit.rewards_PG).tolist()
+    right = [group.num_correct for group in groups]
+    sizes = [len(group.rollouts) for group in groups]
+    return {
+        "dead_groups": _mean(dead),
+        "dead_groups/all_correct": _mean([d and r == n for d, r, n in zip(dead, right, sizes, strict=True)]),
+        "dead_groups/none_correct": _mean([d and r == 0 for d, r in zip(dead, right, strict=True)]),
+    }
 
 
 def rollout_rows(

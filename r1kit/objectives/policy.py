@@ -50,7 +50,7 @@ def ppo(tokens: Tokens, clip: Clip) -> PolicyLoss:
     Sources: PPO, arXiv 1707.06347, eq. 7; GRPO, arXiv 2402.03300, eq. 3; separate bounds: DAPO, arXiv
     2503.14476, eq. 8; dual clip: Ye et al., arXiv 1912.09729, eq. 5.
     """
-    ratio_N = _exp(tokens.logprobs_N - tokens.old_logprobs_N)
+    ratio_N = bounded_exp(tokens.logprobs_N - tokens.old_logprobs_N)
     return _pessimistic(ratio_N, tokens.advantages_N, clip)
 
 
@@ -65,7 +65,7 @@ def gspo(tokens: Tokens, clip: Clip) -> PolicyLoss:
     count_S = torch.bincount(tokens.sequence_N)
     sum_S = torch.zeros(len(count_S), dtype=log_ratio_N.dtype, device=log_ratio_N.device)
     sum_S.index_add_(0, tokens.sequence_N, log_ratio_N)
-    sequence_ratio_N = _exp(sum_S / count_S.clamp_min(1))[tokens.sequence_N]
+    sequence_ratio_N = bounded_exp(sum_S / count_S.clamp_min(1))[tokens.sequence_N]
     ratio_N = sequence_ratio_N * torch.exp(tokens.logprobs_N - tokens.logprobs_N.detach())
     return _pessimistic(ratio_N, tokens.advantages_N, clip)
 
@@ -76,7 +76,7 @@ def cispo(tokens: Tokens, clip: Clip) -> PolicyLoss:
     Source: CISPO, MiniMax-M1, arXiv 2506.13585, eq. 4 and 5 (there without a lower bound: low = 1).
     """
     with torch.no_grad():
-        ratio_N = _exp(tokens.logprobs_N - tokens.old_logprobs_N)
+        ratio_N = bounded_exp(tokens.logprobs_N - tokens.old_logprobs_N)
         weight_N = ratio_N.clamp(1.0 - clip.low, 1.0 + clip.high)
     loss_N = -weight_N * tokens.advantages_N * tokens.logprobs_N
     return PolicyLoss(loss_N, ratio_N < 1.0 - clip.low, ratio_N > 1.0 + clip.high)
@@ -109,10 +109,10 @@ def importance_weights(old_logprobs_N: Tensor, sampler_logprobs_N: Tensor, cap: 
     Brings You Off-Policy RL Training", https://fengyao.notion.site/off-policy-rl; the truncation: Ionides
     2008, "Truncated Importance Sampling".
     """
-    return _exp(old_logprobs_N - sampler_logprobs_N).clamp_max(cap)
+    return bounded_exp(old_logprobs_N - sampler_logprobs_N).clamp_max(cap)
 
 
-def _exp(log_ratio_N: Tensor) -> Tensor:
+def bounded_exp(log_ratio_N: Tensor) -> Tensor:
     """exp of at most 20 in size: no ratio is infinite, which a zero advantage would turn into NaN."""
     return log_ratio_N.clamp(-20.0, 20.0).exp()
 

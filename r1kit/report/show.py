@@ -12,6 +12,7 @@ from rich.text import Text
 
 from r1kit.errors import UserError
 from r1kit.files import LOCK
+from r1kit.report.alarm_table import alarm_table
 from r1kit.report.behaviour_table import behaviour_tables
 from r1kit.report.changes import run_changes
 from r1kit.report.reading import (
@@ -45,7 +46,7 @@ _LONGEST = 1200  # characters of a shown rollout
 
 
 def show(run: Path, console: Console | None = None, against: str | None = None) -> None:
-    """Print the stages, their results, curves and last numbers, one rollout, and where the files are.
+    """Print the stages, results, curves, last numbers and alarms, one rollout, and where the files are.
 
     `against`: what the models are compared with (`run_changes`). Raises UserError when `run` is no run
     folder, one of its files is damaged, or `against` was not evaluated.
@@ -69,6 +70,8 @@ def blocks(run: Path, against: str | None = None) -> list[RenderableType]:
         rows = metrics(path)
         if rows:
             parts += [curve_table(name, rows), last_numbers(rows)]
+    for name, path in logs(folder, "alarms.jsonl").items():
+        parts += alarm_table(name, list(jsonl(path)))
     for name, path in logs(folder, "rollouts.jsonl").items():
         parts += rollout_block(name, list(jsonl(path)))
     parts.append(file_list(folder))

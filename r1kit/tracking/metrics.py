@@ -1,4 +1,4 @@
-"""The logs of a stage: numbers per step, wall-clock timings per step, and sampled rollouts."""
+"""The logs of a stage: numbers per step, wall-clock timings per step, sampled rollouts, and alarms."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from r1kit.files import JsonlLog, finite_or_none
 METRICS = "metrics.jsonl"
 TIMINGS = "timings.jsonl"
 ROLLOUTS = "rollouts.jsonl"
+ALARMS = "alarms.jsonl"
 
 
 class ScalarWriter(Protocol):
@@ -29,14 +30,14 @@ class ScalarWriter(Protocol):
 
 
 class RunLog:
-    """Three JSONL files in `folder`, each row `{"step": 12, …}`.
+    """Four JSONL files in `folder`, each row `{"step": 12, …}`.
 
     `metrics.jsonl` holds only numbers that the seed and the settings determine, so that it is bit-identical
     after a crash and resume; seconds and tokens per second go to `timings.jsonl`. NaN and inf become null.
     """
 
     def __init__(self, folder: Path, writers: Sequence[ScalarWriter] = ()) -> None:
-        self._logs = {name: JsonlLog(folder / name) for name in (METRICS, TIMINGS, ROLLOUTS)}
+        self._logs = {name: JsonlLog(folder / name) for name in (METRICS, TIMINGS, ROLLOUTS, ALARMS)}
         self._writers = tuple(writers)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -49,7 +50,14 @@ class RunLog:
 
     def rollouts(self, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
         """Log rollouts of `step` (JSON-serialisable; non-finite numbers at any depth become null)."""
-        log = self._logs[ROLLOUTS]
+        self._rows(ROLLOUTS, step, rows)
+
+    def alarms(self, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Log what alarms said of `step`: `{"alarm": "truncation", "severity": "warning", "text": "…"}`."""
+        self._rows(ALARMS, step, rows)
+
+    def _rows(self, name: str, step: int, rows: Iterable[Mapping[str, Any]]) -> None:
+        log = self._logs[name]
         for row in rows:
             log.append({"step": step, **_storable(dict(row))})
         log.flush()
