@@ -71,7 +71,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         ),
         "dr_grpo": Algorithm(
             "The reward less its group's mean, every token of equal weight in every batch, no KL.",
-            "Dr.GRPO, arXiv 2503.20783, section 3.2 and appendix A",
+            "Dr.GRPO, arXiv 2503.20783, section 3.2; one update a step is ours, and leaves the clip no effect",
             {
                 "objective": {
                     "advantage": "dr_grpo",
@@ -102,7 +102,8 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         ),
         "rloo": Algorithm(
             "The reward less the mean of the group's others, a response as one action, KL in the reward.",
-            "RLOO, arXiv 2402.14740, sections 3.2 and 5 (beta 0.03 on TL;DR)",
+            "RLOO, arXiv 2402.14740 (beta 0.03 on TL;DR); there the KL is in the reward before the baseline"
+            " is taken off, here it has none: the same gradient on average, with more variance",
             {
                 "objective": {
                     "advantage": "rloo",
@@ -118,7 +119,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         ),
         "reinforce_pp": Algorithm(
             "The reward less the KL of the tokens to come, whitened over the batch's tokens, clipped.",
-            "REINFORCE++, arXiv 2501.03262, section 3; beta 0.001 is the usual one of rule rewards",
+            "REINFORCE++, arXiv 2501.03262, section 3; beta 0.001 and four updates a step are ours",
             {
                 "objective": {
                     "advantage": "raw",
@@ -136,7 +137,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         ),
         "reinforce_pp_baseline": Algorithm(
             "The reward less its group's mean, whitened over the batch's tokens, clipped, k2 in the loss.",
-            "REINFORCE++, arXiv 2501.03262, section 3.2; beta 0.001 is the usual one of rule rewards",
+            "REINFORCE++, arXiv 2501.03262, section 3.2; beta 0.001 and four updates a step are ours",
             {
                 "objective": {
                     "advantage": "dr_grpo",
@@ -154,7 +155,8 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         "ppo": Algorithm(
             "The reward less the KL of the tokens to come, less what a critic expected, clipped.",
             "PPO, arXiv 1707.06347, as in InstructGPT, arXiv 2203.02155, appendix C.4 (8 minibatches, beta"
-            " 0.02, no discount); lambda 1 as in Open-Reasoner-Zero, arXiv 2503.24290, section 2.2",
+            " 0.02, no discount); lambda 1 as in Open-Reasoner-Zero, arXiv 2503.24290, and a critic that"
+            " starts as the policy",
             {
                 "objective": {
                     "advantage": "gae",
@@ -188,7 +190,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         "cispo": Algorithm(
             "GRPO's advantage on every token, weighed by a ratio that is cut off above without losing it.",
             "CISPO, MiniMax-M1, arXiv 2506.13585, section 3.1 (16 updates a step); its bound is not stated:"
-            " ScaleRL's 5, arXiv 2510.13786",
+            " ScaleRL's 5, arXiv 2510.13786; without the dynamic sampling that it takes over from DAPO",
             {
                 "objective": {
                     "advantage": "grpo",

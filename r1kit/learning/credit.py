@@ -45,7 +45,8 @@ def assign_credit(groups: Sequence[RolloutGroup], advantage: str) -> Credit:
     """Rewards and the advantages that follow, by a name in `objectives.advantages`."""
     rewards_PG = rewards_of(groups)
     if advantage in TERM_ADVANTAGES:
-        advantages_PG = TERM_ADVANTAGES[advantage](*_terms_of(groups))
+        advantages_PG = TERM_ADVANTAGES[advantage](*_terms_of(groups)).nan_to_num(nan=0.0)
+        advantages_PG[rewards_PG.isnan()] = math.nan  # not where merely no term concerns the problem
     else:
         lengths = [[len(r.completion.tokens) for r in group.rollouts] for group in groups]
         advantages_PG = ADVANTAGES[advantage](rewards_PG, torch.tensor(lengths, dtype=torch.float64))

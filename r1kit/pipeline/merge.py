@@ -39,7 +39,7 @@ class Layered:
         means all of it.
         """
         for name, stage in _stages(data).items():
-            if isinstance(stage, Mapping) and "algorithm" in stage:
+            if isinstance(stage, Mapping) and stage.get("algorithm") is not None:
                 for path in GOVERNED:
                     _remove(_stages(self.data).get(name), path)
         _merge(self.data, data, (), source, self.origins)

@@ -74,8 +74,8 @@ class RLStage:
             "summary": summary,
         }
         story = (
-            f"Trained by {settings.steps} steps of reinforcement learning on {', '.join(settings.tasks)} "
-            f"with the rewards {', '.join(settings.rewards)}; prompt template `{settings.template}`."
+            f"Trained by {summary['steps']:.0f} steps of reinforcement learning on"
+            f" {', '.join(settings.tasks)} with the rewards {', '.join(settings.rewards)}; prompt template `{settings.template}`."
         )
         publish_model(context, policy, tokenizer, made, story)
         return Artifact("model", context.output, context.fingerprint, summary)
