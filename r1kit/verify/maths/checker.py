@@ -8,11 +8,12 @@ from functools import lru_cache
 
 from r1kit.types import Outcome, Verdict
 from r1kit.verify.maths import symbolic
+from r1kit.verify.maths.choice import letter_of
 from r1kit.verify.maths.clean import MAX_CHARACTERS
 from r1kit.verify.maths.compare import Comparison, WrongForm
 from r1kit.verify.maths.declared import STRICT, Declared
 from r1kit.verify.maths.field import one_answer
-from r1kit.verify.maths.forms import Expression, Form
+from r1kit.verify.maths.forms import Choice, Expression, Form
 from r1kit.verify.maths.reader import read
 from r1kit.verify.maths.trees import Tree, Unreadable
 
@@ -37,7 +38,8 @@ def check(answer: str, gold: str, declared: Declared = STRICT) -> Verdict:
         return Verdict(Outcome.ERROR, None, 0.0, f"the gold {gold[:_SHOWN]!r} cannot be read: {reason}")
     try:
         with one_answer():
-            found = read(answer, declared.form)
+            letter = letter_of(answer) if isinstance(wanted, Choice) else None
+            found = Choice(letter) if letter else read(answer, declared.form)
             return _verdict(wanted, found, gold, given, declared)
     except (Unreadable, WrongForm) as reason:
         return Verdict(Outcome.MALFORMED, given, 0.0, str(reason))
@@ -46,7 +48,13 @@ def check(answer: str, gold: str, declared: Declared = STRICT) -> Verdict:
 @lru_cache(maxsize=4096)
 def read_gold(gold: str, declared: Declared = STRICT) -> Form:
     """The gold's form. Raises Unreadable."""
-    return read(gold, declared.form)
+    try:
+        return read(gold, declared.form)
+    except Unreadable:
+        letter = letter_of(gold)  # `\\textbf{(D)}\\ 12`
+        if letter is None:
+            raise
+        return Choice(letter)
 
 
 def needs_symbolic(form: Form) -> bool:

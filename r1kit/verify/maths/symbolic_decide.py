@@ -74,6 +74,7 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
         *(("sin", "sin"), ("cos", "cos"), ("tan", "tan"), ("cot", "cot"), ("sec", "sec"), ("csc", "csc")),
         *(("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan"), ("ln", "log"), ("exp", "exp")),
         *(("sinh", "sinh"), ("cosh", "cosh"), ("tanh", "tanh"), ("abs", "Abs")),
+        *(("floor", "floor"), ("ceil", "ceiling")),
     )
 }
 _FUNCTIONS["lg"] = lambda inside: sympy.log(inside, 10)
