@@ -30,7 +30,7 @@ _THEREFORE = r"(?:(?:so|thus|hence|therefore)\b,?\s*|(?:所以|因此|综上|故
 _LEAD_IN = re.compile(
     r"=(?!=)\s*|[#]{4}(?!#)\s*"
     rf"|{_THEREFORE}?(?:the\s+)?(?:(?:final|correct)\s+)?(?:answer|result|solution)s?\s*"
-    r"(?:(?:is|are)\b\s*:?|[:=])\s*"
+    r"(?:(?:is|are)\b\s*:?|[:=]|(?=[-0-9\\]))\s*"
     rf"|{_THEREFORE}?(?:最终|正确|最后)?(?:的)?(?:答案|结果)\s*(?:是|为|等于|:|=)\s*:?\s*"
     rf"|{_THEREFORE}(?=[^\sA-Za-z\u4e00-\u9fff]|[A-Za-z](?:_\S{{1,4}})?\s*[=<>\\])",
     re.IGNORECASE,

@@ -53,6 +53,11 @@ def unnamed(gold: Form, answer: Assignments) -> Form | None:
     return None
 
 
+def one_unknown(names: list[str]) -> bool:
+    """Whether the names are one unknown's values: `x_1`, `x_2`."""
+    return bool(_by_index(names))
+
+
 def cleared(gold: Equation, answer: Equation) -> bool:
     """Whether one is the other, times its denominators, with the same solutions: `y(x-1) = x+1` for `y =
     \\frac{x+1}{x-1}`. Proven only for one name that is equal to a fraction in lowest terms of one other, as

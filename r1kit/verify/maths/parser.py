@@ -338,6 +338,8 @@ class _Parser:
         if self._at >= len(self._tokens):
             return False
         token = self._tokens[self._at]
+        if token.kind == "number":  # 3!7!
+            return self._at > 0 and self._tokens[self._at - 1].text == "!" and not token.spaced
         if token.kind in ("word", "command"):
             return not is_sign(token, *_NO_FACTOR)
         return token.text in _CLOSING or (token.text == "|" and not self._bars)

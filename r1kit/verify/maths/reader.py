@@ -10,6 +10,7 @@ from r1kit.verify.maths import intervals
 from r1kit.verify.maths.approximate import rounds_to
 from r1kit.verify.maths.clean import WORD_IN_TEXT, clean
 from r1kit.verify.maths.declared import AnswerForm
+from r1kit.verify.maths.equations import one_unknown
 from r1kit.verify.maths.field import same
 from r1kit.verify.maths.forms import (
     Approximation,
@@ -141,6 +142,8 @@ def _several(items: Sequence[Form], either: bool) -> Form:
         return Unordered(tuple(items), braces=False)
     named = [item for item in items if isinstance(item, Assignment)]
     if len(named) == len(items) and len({item.name for item in named}) == len(items):
+        if either and not one_unknown([item.name for item in named]):
+            raise Unreadable("one name or another")
         return Assignments(tuple(named))
     contents = [
         item.content if isinstance(item, Assignment) and item.name == first.name else item for item in items
@@ -185,6 +188,11 @@ def _single(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
 def _equation(sides: Sequence[Sequence[Token]]) -> Form:
     """`x = 3`, `3 = x`, `2x + y = 6`, and a chain `x = 6/4 = 3/2` that holds. `3 = 4` is nothing."""
     name = _name(sides[0])
+    names = [_name(side) for side in sides[:-1]]
+    if len(names) > 1 and all(names) and len(set(names)) == len(names) and not _name(sides[-1]):  # x = y = 1
+        value = _form(sides[-1])
+        if isinstance(value, Expression) and not symbols(value.tree):
+            return Assignments(tuple(Assignment(each, value) for each in names))
     if not name and len(sides) == _PAIR and _name(sides[1]):
         sides, name = sides[::-1], _name(sides[1])
     if name:

@@ -192,7 +192,7 @@ class _Reader:
             match = _PIECE.match(text, position)
             if match is None:
                 raise Unreadable(f"{text[:20]!r} is no unit")
-            piece = match.group().strip()
+            piece = match.group().strip().removesuffix(".")
             self._pieces += _split_chinese(piece) if match["chinese"] else _WRITTEN_OUT.get(piece, [piece])
             position = match.end()
 
@@ -218,7 +218,7 @@ class _Reader:
         size, dimension, sign, power = Fraction(1), dict[str, int](), 1, 1
         pieces = [piece for piece in self._pieces if piece not in "(){}*"]
         while pieces:
-            piece = pieces.pop(0).removesuffix(".")
+            piece = pieces.pop(0)
             if piece in ("/", "per", "每"):
                 sign = -1
                 continue
