@@ -36,6 +36,7 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 _BOLD_LEAD_IN = re.compile(r"\*\*([^*]{0,40}(?:answer|答案)[^*]{0,20})\*\*", re.IGNORECASE)
+_SPACES = re.compile(" {2,}")
 _TWO_MARKS = ("..", ",,", ";;", ",.", ".,")
 _MAX_LAYERS = 8
 _CHOOSE = re.compile(r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}")
@@ -48,7 +49,7 @@ def clean(text: str) -> str:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"longer than {MAX_CHARACTERS} characters")
-    text = in_latex(text)
+    text = _SPACES.sub(" ", in_latex(text))  # patterns with several places for white space stay linear
     if not text.isprintable():
         raise Unreadable("it has control or invisible characters")
     text = _MARKUP.sub(_replace, text).strip()
@@ -73,7 +74,8 @@ def _without_layer(text: str) -> str:
     """One mark at the end, lead-in, wrapper or box less."""
     if text.endswith((".", ",", ";")) and not text.endswith(_TWO_MARKS):
         text = text[:-1].rstrip()
-    text = _BOLD_LEAD_IN.sub(r"\1", text, count=1) if text.startswith("**") else text
+    if match := _BOLD_LEAD_IN.match(text):
+        text = match.group(1) + text[match.end() :]
     if match := _LEAD_IN.match(text):
         text = text[match.end() :].strip()
     for wrapper in _WRAPPERS:

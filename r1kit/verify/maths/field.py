@@ -20,6 +20,7 @@ from r1kit.verify.maths.trees import (
     MAX_ANSWER_WORK,
     MAX_BITS,
     MAX_FACTORIAL,
+    MAX_LARGE,
     MAX_LARGE_BITS,
     MAX_LARGE_FACTORIAL,
     MAX_POWER,
@@ -37,7 +38,7 @@ _MAX_KEY = 4000  # characters of an opaque generator's name
 _MAX_PRIME = 1000  # trial division for square roots
 _ROOT = "√"
 _OPAQUE = "?"
-_LARGE = "?large-"  # numbers that are not written out; they are not raised to powers in turn
+_LARGE = "?large-"  # a number that is not written out; there is no power or factorial of it
 _TOO_LARGE = "too large to compute"
 _left: ContextVar[list[int] | None] = ContextVar("_left", default=None)  # of the answer's work
 
@@ -131,6 +132,7 @@ class _Computation:
 
     def __init__(self) -> None:
         self._work = 0
+        self._large = 0  # numbers that are not written out
         self._left = _left.get()
 
     def value(self, tree: Tree) -> Value:
@@ -187,9 +189,7 @@ class _Computation:
         power = exponent.rational
         if power is None:
             return self._opaque("pow", [base, exponent])
-        if abs(power) > MAX_POWER or (
-            abs(power) > 1 and any(name.startswith(_LARGE) for name in base.generators)
-        ):
+        if abs(power) * _degree(base) > MAX_POWER or (abs(power) > 1 and _has_large(base)):
             raise Unreadable(_TOO_LARGE)
         if base.rational is not None and power.denominator == 1:
             bits = max(number.bit_length() for number in base.rational.as_integer_ratio()) * abs(power)
@@ -236,6 +236,10 @@ class _Computation:
         return self._opaque(name, [argument])
 
     def _opaque(self, name: str, values: list[Value]) -> Value:
+        self._large += name.startswith(_LARGE[1:])
+        raised = name in ("pow", "fact", "binom") and any(_has_large(value) for value in values)
+        if raised or self._large > MAX_LARGE:
+            raise Unreadable(_TOO_LARGE)
         key = _OPAQUE + name + "".join(f"[{_key(v.numerator)}|{_key(v.denominator)}]" for v in values)
         if len(key) > _MAX_KEY:
             raise Unreadable(_TOO_LARGE)
@@ -364,6 +368,16 @@ def _whole_number(kind: str, values: list[Value]) -> Value | None:
     if kind == "fact" and whole[0] > MAX_FACTORIAL:
         return None
     return _rational(Fraction(math.factorial(whole[0]) if kind == "fact" else math.comb(whole[0], whole[1])))
+
+
+def _degree(value: Value) -> int:
+    """The largest power of any generator; 1 where there is none."""
+    polys = (value.numerator, value.denominator)
+    return max((power for poly in polys for term in poly for _, power in term), default=1)
+
+
+def _has_large(value: Value) -> bool:
+    return any(name.startswith(_LARGE) for name in value.generators)
 
 
 def _kind_of_large(kind: str, values: list[Value]) -> str:

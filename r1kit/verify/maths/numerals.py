@@ -27,7 +27,7 @@ _PARTS = {
     **{"fourths": 4, "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8},
     **{"tenth": 10, "tenths": 10},
 }
-_ENGLISH = re.compile(r"[a-z]+(?:(?: and |[ -])[a-z]+)*")
+_ENGLISH = re.compile(r"[a-z]+(?:[ -][a-z]+)*")
 _CHINESE = re.compile("[零〇一二两三四五六七八九十百千万亿]+")
 _DIGITS = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _PLACES = {"十": 10, "百": 100, "千": 1000}

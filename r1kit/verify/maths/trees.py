@@ -23,6 +23,8 @@ MAX_ROOT = 1000
 """Largest degree of a root."""
 MAX_LARGE_BITS = 1 << 17
 """Longest power of a number that is kept as a power, where its digits would be past `MAX_BITS`."""
+MAX_LARGE = 4
+"""Most such numbers in one expression."""
 MAX_FACTORIAL = 500
 """Largest number whose factorial is worked out."""
 MAX_LARGE_FACTORIAL = 5000
