@@ -9,7 +9,7 @@ from r1kit.verify.maths.clean import clean
 _LEAD_IN = (
     r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:(?:the|my)\s+)?(?:(?:correct|right|final)\s+)?"
     r"(?:(?:option|choice|answer)\s*(?:is\b\s*:?|:)?\s*){0,2}"
-    r"|(?:(?:所以|因此|综上|故)\s*,?\s*)?(?:(?:本题|正确|最终)?(?:的)?(?:答案|选项))?\s*(?:是|为|:)?\s*"
+    r"|(?:(?:所以|因此|综上|故)\s*,?\s*)?(?:本题|正确|最终)?(?:的)?(?:答案|选项)?\s*(?:是|为|:)?\s*"
     r"(?:应选|故选|选择|选项|选)?\s*:?\s*"
 )
 _LETTER = (

@@ -17,7 +17,7 @@ _MARKUP = re.compile(
     r"|(?P<fraction>\\[dtc]frac)(?![A-Za-z])"
     r"|(?P<nothing>\\!)"
     r"|\\(?:[,;:()\[\] ]|(?:left|right|quad|qquad|displaystyle|textstyle|limits|[bB]igg?[lr]?)(?![A-Za-z]))"
-    r"|(?P<dollar>\\?\$)|~"
+    r"|(?P<dollar>\\?\$|USD(?= ?[0-9]))|~"
 )
 _WRAPPERS = (
     re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", re.DOTALL),
@@ -31,11 +31,13 @@ _LEAD_IN = re.compile(
     r"=(?!=)\s*|[#]{4}(?!#)\s*"
     rf"|{_THEREFORE}?(?:the\s+)?(?:(?:final|correct)\s+)?(?:answer|result|solution)s?\s*"
     r"(?:(?:is|are)\b\s*:?|[:=]|(?=[-0-9\\]))\s*"
+    r"|答\s*:\s*|(?:the\s+)?point\s+(?=\()"
     rf"|{_THEREFORE}?(?:最终|正确|最后)?(?:的)?(?:答案|结果)\s*(?:是|为|等于|:|=)\s*:?\s*"
     rf"|{_THEREFORE}(?=[^\sA-Za-z\u4e00-\u9fff]|[A-Za-z](?:_\S{{1,4}})?\s*[=<>\\])",
     re.IGNORECASE,
 )
 _BOLD_LEAD_IN = re.compile(r"\*\*([^*]{0,40}(?:answer|答案)[^*]{0,20})\*\*", re.IGNORECASE)
+_BOTH_ROOTS = re.compile(r"\b([a-z])_\{1, ?2\} ?=")  # x_{1,2} = 1 \pm \sqrt{2}
 _SPACES = re.compile(" {2,}")
 _TWO_MARKS = ("..", ",,", ";;", ",.", ".,")
 _MAX_LAYERS = 8
@@ -54,6 +56,7 @@ def clean(text: str) -> str:
         raise Unreadable("it has control or invisible characters")
     text = _MARKUP.sub(_replace, text).strip()
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text).replace(r"\langle", "(").replace(r"\rangle", ")")
+    text = _BOTH_ROOTS.sub(r"\1=", text)
     for _ in range(_MAX_LAYERS):
         before = text
         text = _without_layer(text)

@@ -18,7 +18,7 @@ MODULO = frozenset((r"\pmod", r"\bmod", r"\mod", r"\equiv", "mod"))
 
 _NO_SOLUTION = re.compile(
     r"(?:there\s+(?:is|are)\s+|it\s+has\s+)?no\s+(?:real\s+)?(?:solutions?|roots?)(?:\s+exists?)?|(?:the\s+)?empty\s+set"
-    r"|(?:此?方程|原方程|不等式)?(?:组)?(?:无|没有)(?:实数?)?(?:解|根)|空集",
+    r"|(?:[此该]?方程|原方程|不等式)?(?:组)?(?:无|没有)(?:实数?)?(?:解|根)|空集",
     re.IGNORECASE,
 )
 _INFINITE = re.compile(

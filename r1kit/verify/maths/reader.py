@@ -47,7 +47,7 @@ _NAME = re.compile(
     r"[A-Za-z](?:_\{?[A-Za-z0-9]+\}?)?|\\(?:alpha|beta|gamma|theta|lambda|mu|phi|rho|sigma|tau|omega)"
     r"|[A-Za-z]\([A-Za-z0-9]{1,3}\)|\\angle[A-Z]{1,3}|[A-Z]{2,4}|\([A-Za-z](?:,[A-Za-z])+\)"
 )
-_DOLLARS = re.compile(r"\$\s*-?\.?[0-9]")
+_DOLLARS = re.compile(r"(?:\$|USD)\s*-?\.?[0-9]")
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _PAIR = 2
 _LONGEST_PRODUCT = 4  # letters, as `abcd`
@@ -72,7 +72,11 @@ def read(text: str, form: AnswerForm = "auto") -> Form:
     ):
         return Words(" ".join(cleaned.lower().split()))
     found = _form(tokenize(cleaned), form)
-    if isinstance(found, Expression) and _DOLLARS.search(text) and ("\\$" in text or text.count("$") == 1):
+    if (
+        isinstance(found, Expression)
+        and _DOLLARS.search(text)
+        and ("\\$" in text or "USD" in text or text.count("$") == 1)
+    ):
         return replace(found, dollars=True)
     if form == "interval" and isinstance(found, Ordered) and len(found.items) == _PAIR:
         return Union((_open(found),))

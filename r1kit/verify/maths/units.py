@@ -101,6 +101,7 @@ _CHANGES_VALUE = re.compile(
 )
 _WRITTEN_OUT = {
     "mph": ["mi", "/", "h"],
+    "cc": ["cm", "^", "3"],
     **{name: ["km", "/", "h"] for name in ("kmh", "kph", "kmph")},
 }
 _POWERS_AFTER = {"squared": 2, "cubed": 3}
