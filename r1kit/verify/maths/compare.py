@@ -41,7 +41,7 @@ from r1kit.verify.maths.notation import NO_SOLUTION
 from r1kit.verify.maths.numerals import number_in_words
 from r1kit.verify.maths.spelling import is_word, same_letters
 from r1kit.verify.maths.three_valued import all_of, any_of, paired
-from r1kit.verify.maths.trees import Tree, names
+from r1kit.verify.maths.trees import Tree, is_decimal, names
 from r1kit.verify.maths.units import DOLLAR, PERCENT, unit_of_letter
 
 Oracle = Callable[[Tree, Tree], bool | None]
@@ -71,7 +71,7 @@ class Comparison:
         if isinstance(gold, Approximation):
             gold = gold.exact
         if isinstance(answer, Approximation):
-            return any_of(self._item(gold, part) for part in (answer.exact, answer.decimal))
+            return any_of(self._item(gold, part) for part in _stated(gold, answer))
         match gold:
             case Expression():
                 return self._expression(gold, answer)
@@ -296,6 +296,17 @@ def _ratios(gold: Ratio, answer: Ratio) -> bool:
     return one == other or (
         lowest and all(a * other[0] == b * one[0] for a, b in zip(one, other, strict=True))
     )
+
+
+def _stated(gold: Form, answer: Approximation) -> Sequence[Expression]:
+    """What is exact, or the rounded decimal where the gold is one. Of two decimals, as in `6.4 \\approx 6`,
+    the rounded one would be a second answer.
+    """
+    if isinstance(gold, Expression) and is_decimal(gold.tree) and not is_decimal(answer.exact.tree):
+        number = gold.value.rational
+        if number is not None and number.denominator > 1:
+            return answer.exact, answer.decimal
+    return (answer.exact,)
 
 
 def _congruences(gold: Congruence, answer: Congruence) -> bool:

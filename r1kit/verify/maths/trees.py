@@ -53,11 +53,12 @@ def is_plain(tree: Tree) -> bool:
     if tree[0] == "neg":
         tree = tree[1]
     if tree[0] == "div":
-        return all(_signed(part) for part in tree[1:])
+        return all(is_decimal(part) for part in tree[1:])
     return bool(tree[0] in NUMBERS)
 
 
-def _signed(tree: Tree) -> bool:
+def is_decimal(tree: Tree) -> bool:
+    """Whether it is written in digits alone: 3, -0.5; not 2/3."""
     return bool(tree[0] == "num" or (tree[0] == "neg" and tree[1][0] == "num"))
 
 
