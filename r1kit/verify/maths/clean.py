@@ -51,10 +51,10 @@ def clean(text: str) -> str:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"longer than {MAX_CHARACTERS} characters")
-    text = _SPACES.sub(" ", in_latex(text))  # patterns with several places for white space stay linear
+    text = in_latex(text)
     if not text.isprintable():
         raise Unreadable("it has control or invisible characters")
-    text = _MARKUP.sub(_replace, text).strip()
+    text = _SPACES.sub(" ", _MARKUP.sub(_replace, text)).strip()  # so that no pattern has a run to divide
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text).replace(r"\langle", "(").replace(r"\rangle", ")")
     text = _BOTH_ROOTS.sub(r"\1=", text)
     for _ in range(_MAX_LAYERS):
