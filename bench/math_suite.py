@@ -46,6 +46,10 @@ class Graded:
     def agrees(self) -> bool:
         return self.accepted is self.case.correct
 
+    @property
+    def falsely_accepted(self) -> bool:
+        return self.accepted and not self.case.correct
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.math_suite", description=__doc__)
@@ -58,21 +62,32 @@ def main() -> None:
 
 def report(title: str, cases: Sequence[Case]) -> None:
     ours = list(by_r1kit(cases))
-    comparable = [case for case in cases if case.declared == STRICT]
-    theirs = list(by_math_verify(comparable)) if importlib.util.find_spec("math_verify") else []
-    table = Table(
-        "", "pairs", *(f"{who}: {what}" for who in ("r1kit", "math-verify") for what in _COLUMNS), title=title
-    )
-    for name in (*dict.fromkeys(case.category for case in cases), "adversarial", "all"):
-        sides = [[row for row in side if _belongs(row.case, name)] for side in (ours, theirs)]
-        cells = [cell for side in sides for cell in _cells(side)]
-        if sides[0]:
-            table.add_row(name, str(len(sides[0])), *cells)
-    Console(width=200).print(table)
+    installed = importlib.util.find_spec("math_verify") is not None
+    theirs = list(by_math_verify(comparable(cases))) if installed else []
+    Console(width=200).print(side_by_side(title, ours, theirs))
     if theirs:
         print(f"math-verify was asked {len(theirs)} of the {len(ours)} pairs: nothing is declared of them")
     else:
         print("math-verify is not installed: pip install math-verify==0.9.0")
+
+
+def comparable(cases: Sequence[Case]) -> list[Case]:
+    """The cases that math-verify can be asked: nothing is declared of them."""
+    return [case for case in cases if case.declared == STRICT]
+
+
+def side_by_side(title: str, ours: Sequence[Graded], theirs: Sequence[Graded], seconds: bool = True) -> Table:
+    """The two verifiers by category; `seconds`: with the longest time that either took for one answer."""
+    columns = _COLUMNS if seconds else _COLUMNS[:-1]
+    table = Table(
+        "", "pairs", *(f"{who}: {what}" for who in ("r1kit", "math-verify") for what in columns), title=title
+    )
+    for name in (*dict.fromkeys(row.case.category for row in ours), "adversarial", "all"):
+        sides = [[row for row in side if _belongs(row.case, name)] for side in (ours, theirs)]
+        cells = [cell for side in sides for cell in _cells(side)[: len(columns)]]
+        if sides[0]:
+            table.add_row(name, str(len(sides[0])), *cells)
+    return table
 
 
 _COLUMNS = ("agrees", "false accepts", "false rejects", "unscored", "worst s")
@@ -87,7 +102,7 @@ def _cells(rows: Sequence[Graded]) -> list[str]:
         return ["–"] * len(_COLUMNS)
     return [
         f"{100 * sum(row.agrees for row in rows) / len(rows):.1f}%",
-        str(sum(row.accepted and not row.case.correct for row in rows)),
+        str(sum(row.falsely_accepted for row in rows)),
         str(sum(not row.accepted and row.case.correct for row in rows)),
         str(sum(bool(row.unscored) for row in rows)),
         f"{max(row.seconds for row in rows):.2f}",

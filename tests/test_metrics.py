@@ -293,7 +293,7 @@ def test_samples_without_an_answer_do_not_vote():
 )
 def test_value_key_is_exact_and_falls_back_to_the_text(answer, key):
     problem = Problem("p", "math", (), {})
-    assert same_value(problem, answer) == key
+    assert same_value(problem, [answer]) == [key]
 
 
 def test_interval_of_unanimous_samples_is_that_of_the_problems_alone():

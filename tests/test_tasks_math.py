@@ -38,7 +38,12 @@ def test_gold_answers_are_found_and_verify_against_themselves() -> None:
         ("$5,000.00", Outcome.CORRECT),
         ("5001", Outcome.WRONG),
         ("5000 or 5001", Outcome.MALFORMED),
-        ("#### 5000", Outcome.MALFORMED),
+        ("#### 5000", Outcome.CORRECT),
+        ("#### 5000 #### 5001", Outcome.MALFORMED),
+        ("5000 dollars", Outcome.CORRECT),
+        ("5 thousand dollars", Outcome.CORRECT),
+        ("5000 thousand", Outcome.WRONG),
+        ("5000 or so", Outcome.MALFORMED),
     ],
 )
 def test_only_the_answer_text_is_graded(answer: str, outcome: Outcome) -> None:

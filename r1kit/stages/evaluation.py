@@ -16,11 +16,11 @@ from r1kit.rollouts.memory import MOST_ROWS
 from r1kit.rollouts.protocol import Sampler
 from r1kit.seeds import derive
 from r1kit.stages.checkpoint import load_source
-from r1kit.stages.metrics import evaluate_groups
+from r1kit.stages.metrics import AnswerKeys, evaluate_groups, same_value
 from r1kit.stages.problems import named_problems
 from r1kit.stages.protocol import ModelSource
 from r1kit.stages.settings import EvaluationSettings
-from r1kit.tasks.protocol import Task
+from r1kit.tasks.protocol import GroupsAnswers, Task
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
 from r1kit.types import Problem, RolloutGroup
@@ -71,9 +71,13 @@ def evaluate_model(
     for task_name in settings.tasks:
         draw = TestDraw(task_name, tasks[task_name], settings, derive(seed, "evaluation", task_name))
         groups = sample_groups(draw, sampler, tokenizer, f"evaluate {name} on {task_name}", progress, stop)
-        metrics[task_name] = evaluate_groups(groups, tokenizer)
+        metrics[task_name] = evaluate_groups(groups, tokenizer, _same_answers(tasks[task_name]))
         rows += [_row(group) for group in groups]
     return Evaluation(metrics, tuple(rows))
+
+
+def _same_answers(task: Task) -> AnswerKeys:
+    return task.same_answers if isinstance(task, GroupsAnswers) else same_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ broken verifier can only lower a result; its share stands under `verdicts`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,18 @@ from r1kit.types import Outcome, Problem, RolloutGroup
 from r1kit.verify.arithmetic import ArithmeticSyntaxError, evaluate
 from r1kit.verify.numbers import parse_number
 
-AnswerKey = Callable[[Problem, str], str]
+AnswerKeys = Callable[[Problem, Sequence[str]], Sequence[Hashable]]
+"""(problem, its answers) -> a key for each, equal for answers that are one in the vote."""
 
 
 def evaluate_groups(
-    groups: Sequence[RolloutGroup], tokenizer: Tokenizer, answer_key: AnswerKey | None = None
+    groups: Sequence[RolloutGroup], tokenizer: Tokenizer, answer_keys: AnswerKeys | None = None
 ) -> dict[str, Any]:
     """The evaluation record of one task: `{"pass@1": {"mean": 0.7, "ci95": [0.65, 0.75]}, …}`.
 
     Beside the numbers over all samples it has the task's kind, the behaviours, the numbers of each language
     and, of a dialogue task, those of helpful and harmful requests (`rollouts/breakdown.py`). Every number is
-    JSON-serialisable; a mean over nothing is None. `answer_key` says which answers are the same for the
+    JSON-serialisable; a mean over nothing is None. `answer_keys` says which answers are the same for the
     majority vote (default: `same_value`). Raises ValueError when there is no group or the groups differ in
     size.
     """
@@ -46,7 +47,7 @@ def evaluate_groups(
         **{f"pass@{k}": pass_at_k(counts, n, k) for k in _powers_of_two(n)},
     }
     if n > 1:
-        record[f"cons@{n}"] = consensus(groups, answer_key or same_value)
+        record[f"cons@{n}"] = consensus(groups, answer_keys or same_value)
         record[f"cons@{n}_verbatim"] = consensus(groups, same_text)
     return {
         **record,
@@ -78,42 +79,51 @@ def _powers_of_two(n: int) -> list[int]:
 # --- cons@n -----------------------------------------------------------------------------------------------
 
 
-def consensus(groups: Sequence[RolloutGroup], answer_key: AnswerKey) -> float:
+def consensus(groups: Sequence[RolloutGroup], answer_keys: AnswerKeys) -> float:
     """Share of problems whose majority answer is correct (the paper's cons@64).
 
-    Each sample with an extracted answer votes for `answer_key(problem, answer)`; the key with most votes
+    Each sample with an extracted answer votes for its key of `answer_keys`; the key with most votes
     wins, a tie goes to the key that was voted for first; the first answer of the winning key is the one
     judged. A problem where no sample has an answer is not solved.
     """
-    return sum(_majority_correct(group, answer_key) for group in groups) / len(groups)
+    return sum(_majority_correct(group, answer_keys) for group in groups) / len(groups)
 
 
-def _majority_correct(group: RolloutGroup, answer_key: AnswerKey) -> bool:
-    votes: dict[str, list[bool]] = {}  # keys in the order of their first vote, which is what breaks ties
-    for rollout in group.rollouts:
-        if rollout.verdict.extracted is not None:
-            key = answer_key(group.problem, rollout.verdict.extracted)
-            votes.setdefault(key, []).append(rollout.verdict.correct)
+def _majority_correct(group: RolloutGroup, answer_keys: AnswerKeys) -> bool:
+    voters = [
+        (rollout.verdict.extracted, rollout.verdict.correct)
+        for rollout in group.rollouts
+        if rollout.verdict.extracted is not None
+    ]
+    keys = answer_keys(group.problem, [answer for answer, _ in voters])
+    votes: dict[Hashable, list[bool]] = {}  # keys in the order of their first vote, which is what breaks ties
+    for key, (_, correct) in zip(keys, voters, strict=True):
+        votes.setdefault(key, []).append(correct)
     return bool(votes) and max(votes.values(), key=len)[0]
 
 
-def same_text(problem: Problem, answer: str) -> str:
+def same_text(problem: Problem, answers: Sequence[str]) -> list[str]:
     """Answers are the same when their text is, but for white space: the strictest vote, a lower bound."""
-    return "".join(answer.split())
+    return ["".join(answer.split()) for answer in answers]
 
 
-def same_value(problem: Problem, answer: str) -> str:
+def same_value(problem: Problem, answers: Sequence[str]) -> list[str]:
     """Answers are the same when they have one exact numeric value (`2*9`, `9 * 2`, `18`), else by their text.
 
-    This is how majority votes over mathematical answers are counted. For Countdown, where the answer is an
-    expression, it is a strong aggregate: right answers gather on the target whichever way they reach it,
-    while wrong ones scatter; the vote itself never sees the target. The verbatim vote is reported beside it.
+    A task that knows better is asked instead, see `tasks.protocol.GroupsAnswers`. For Countdown, where the
+    answer is an expression, this is a strong aggregate: right answers gather on the target whichever way they
+    reach it, while wrong ones scatter; the vote itself never sees the target. The verbatim vote is reported
+    beside it.
     """
+    return [_value_key(answer) for answer in answers]
+
+
+def _value_key(answer: str) -> str:
     try:
         return str(evaluate(answer.split("=")[0]))
     except (ArithmeticSyntaxError, ZeroDivisionError):
         number = parse_number(answer)
-        return same_text(problem, answer) if number is None else str(number)
+        return "".join(answer.split()) if number is None else str(number)
 
 
 # --- shares and lengths -----------------------------------------------------------------------------------

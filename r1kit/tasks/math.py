@@ -15,7 +15,7 @@ import xxhash
 from r1kit.errors import DataError
 from r1kit.tasks import sources
 from r1kit.tasks.loaded import loaded_splits
-from r1kit.tasks.math_answer import check, read_forms
+from r1kit.tasks.math_answer import check, read_forms, same
 from r1kit.tasks.math_generated import NAME, generated
 from r1kit.tasks.math_gold import read_declared, read_gold, text_of
 from r1kit.tasks.math_settings import MathSettings
@@ -47,6 +47,10 @@ class Math:
     def verify(self, problem: Problem, answer: str) -> Verdict:
         """CORRECT when the answer says the same as the gold; `math_answer` tells what may go with it."""
         return check(answer, problem.reference)
+
+    def same_answers(self, problem: Problem, answers: Sequence[str]) -> list[int]:
+        """`["1/2", "0.5", "x = 3"]` -> [0, 0, 1], see `verify.maths.votes`."""
+        return same(answers, problem.reference)
 
     def gold(self, problem: Problem) -> str:
         """The gold answer, e.g. "18"."""

@@ -10,6 +10,8 @@ from r1kit.errors import DataError
 from r1kit.tasks.math_gold import declared
 from r1kit.types import Verdict
 from r1kit.verify.maths import checker
+from r1kit.verify.maths.declared import STRICT
+from r1kit.verify.maths.votes import classes
 from r1kit.verify.numbers import MAX_CHARACTERS, equal
 
 _OPENING = r"(?:\s|\$|\\\(|\\\[|\\boxed\s*\{|\*\*)*"  # mark-up in front of a number
@@ -28,13 +30,14 @@ def check(answer: str, reference: Mapping[str, Any]) -> Verdict:
     unknown, units = reference.get("unknown"), reference.get("counted_in")
     if not unknown and not units:
         return checker.check(answer, reference["answer"], declared(reference))
-    if len(answer) <= MAX_CHARACTERS:
-        answer = answer.strip().removesuffix("。")
-        if unknown:
-            answer = _without_unknown(answer, unknown)
-        if units:
-            answer = _without_unit(answer, units)
-    return equal(answer, reference["answer"])
+    return equal(_bare(answer, unknown, units), reference["answer"])
+
+
+def same(answers: Sequence[str], reference: Mapping[str, Any]) -> list[int]:
+    """A number for each answer, equal for those that say the same of such a problem."""
+    unknown, units = reference.get("unknown"), reference.get("counted_in")
+    bare = [_bare(answer, unknown, units) for answer in answers]
+    return classes(bare, declared(reference) if not unknown and not units else STRICT)
 
 
 def read_forms(row: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -51,6 +54,17 @@ def read_forms(row: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise DataError(f"{where}: field 'counted_in' must be a list of words, found {repr(units)[:60]}")
         found["counted_in"] = units
     return found
+
+
+def _bare(answer: str, unknown: str | None, units: Sequence[str] | None) -> str:
+    """The answer without the unknown and the unit that may go with it."""
+    if len(answer) > MAX_CHARACTERS:
+        return answer
+    if unknown or units:
+        answer = answer.strip().removesuffix("。")
+    if unknown:
+        answer = _without_unknown(answer, unknown)
+    return _without_unit(answer, units) if units else answer
 
 
 def _without_unknown(answer: str, unknown: str) -> str:

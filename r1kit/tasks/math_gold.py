@@ -22,12 +22,14 @@ _KEEP = "keep_unreadable_golds=true keeps them for published accuracy"
 
 def read_declared(row: Mapping[str, Any], settings: MathSettings, where: str) -> dict[str, Any]:
     """What is declared of a row's answer: the settings' `answers`, and the row's `tolerance` and
-    `answer_form`.
+    `answer_form`. A number after `####` leaves its unit to the question, so that units are optional there.
 
     `{"declared": {"form": "interval", "tolerance": "1%"}}`, as it stands in a problem's reference; {} where
     nothing is declared. Raises DataError.
     """
     found: dict[str, Any] = dict(settings.answers)
+    if any(_GOLD_MARK in str(row[field]) for field in ANSWER_FIELDS if field in row):
+        found.setdefault("units", "optional")
     for field, key in _ROW_FIELDS.items():
         if row.get(field) is not None:
             found[key] = row[field]

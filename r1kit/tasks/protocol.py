@@ -55,6 +55,14 @@ class VerifiesMany(Protocol):
 
 
 @runtime_checkable
+class GroupsAnswers(Protocol):
+    """A task that knows which answers to a problem are the same, for the majority vote."""
+
+    def same_answers(self, problem: Problem, answers: Sequence[str]) -> list[int]:
+        """A number for each answer, equal for those that say the same. Never raises, in bounded time."""
+
+
+@runtime_checkable
 class RunsPrograms(Protocol):
     """A task that runs programs which the model wrote."""
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 
 from r1kit.types import Outcome, Verdict
 from r1kit.verify.maths import symbolic
+from r1kit.verify.maths.choice import letter_of
 from r1kit.verify.maths.clean import MAX_CHARACTERS
 from r1kit.verify.maths.compare import Comparison, WrongForm
 from r1kit.verify.maths.declared import STRICT, Declared
 from r1kit.verify.maths.field import one_answer
-from r1kit.verify.maths.forms import Expression, Form
+from r1kit.verify.maths.forms import Choice, Expression, Form
 from r1kit.verify.maths.reader import read
+from r1kit.verify.maths.symbolic import Question
 from r1kit.verify.maths.trees import Tree, Unreadable
 
 MAX_PAIRS = 256
@@ -37,7 +39,8 @@ def check(answer: str, gold: str, declared: Declared = STRICT) -> Verdict:
         return Verdict(Outcome.ERROR, None, 0.0, f"the gold {gold[:_SHOWN]!r} cannot be read: {reason}")
     try:
         with one_answer():
-            found = read(answer, declared.form)
+            letter = letter_of(answer) if isinstance(wanted, Choice) else None
+            found = Choice(letter) if letter else read(answer, declared.form)
             return _verdict(wanted, found, gold, given, declared)
     except (Unreadable, WrongForm) as reason:
         return Verdict(Outcome.MALFORMED, given, 0.0, str(reason))
@@ -46,7 +49,30 @@ def check(answer: str, gold: str, declared: Declared = STRICT) -> Verdict:
 @lru_cache(maxsize=4096)
 def read_gold(gold: str, declared: Declared = STRICT) -> Form:
     """The gold's form. Raises Unreadable."""
-    return read(gold, declared.form)
+    try:
+        return read(gold, declared.form)
+    except Unreadable:
+        letter = letter_of(gold)  # `\\textbf{(D)}\\ 12`
+        if letter is None:
+            raise
+        return Choice(letter)
+
+
+def decided(
+    wanted: Form, found: Form, declared: Declared, known: Mapping[Question, bool | None] | None = None
+) -> tuple[bool | None, list[Question]]:
+    """Whether they say the same, and where that is open (None) the pairs of trees whose equality is not
+    `known`. Raises WrongForm, Unreadable.
+    """
+    asked: dict[Question, None] = {}
+
+    def answer(one: Tree, other: Tree) -> bool | None:
+        if known is not None and (one, other) in known:
+            return known[one, other]
+        asked[one, other] = None
+        return None
+
+    return Comparison(declared, answer).matches(wanted, found), list(asked)
 
 
 def needs_symbolic(form: Form) -> bool:
@@ -57,23 +83,17 @@ def needs_symbolic(form: Form) -> bool:
 
 def _verdict(wanted: Form, found: Form, gold: str, given: str, declared: Declared) -> Verdict:
     """The verdict in two passes: what is decided here, and then with the answers to what was left open."""
-    asked: dict[tuple[Tree, Tree], None] = {}
-
-    def ask(one: Tree, other: Tree) -> None:
-        asked[one, other] = None
-
-    result = Comparison(declared, ask).matches(wanted, found)
+    result, pairs = decided(wanted, found, declared)
     if result is None:
-        pairs = list(asked)
         if len(pairs) > MAX_PAIRS:
             return Verdict(Outcome.MALFORMED, given, 0.0, f"more than {MAX_PAIRS} expressions to compare")
         try:
-            answers = dict(zip(pairs, symbolic.compare(pairs, declared.tolerance), strict=True))
+            answers = symbolic.answers(pairs, declared.tolerance)
         except symbolic.TimedOut as reason:
             return Verdict(Outcome.TIMEOUT, given, 0.0, str(reason))
         except symbolic.Failed as reason:
             return Verdict(Outcome.ERROR, given, 0.0, str(reason))
-        result = Comparison(declared, lambda one, other: answers[one, other]).matches(wanted, found)
+        result, _ = decided(wanted, found, declared, answers)
     if result is None:
         return Verdict(Outcome.ERROR, given, 0.0, "the symbolic check could neither prove nor refute it")
     if result:

@@ -1,58 +1,48 @@
-"""The text of an answer without what carries no meaning: mark-up, full-width signs, "The answer is"."""
+"""The text of an answer without what carries no meaning: mark-up, "The answer is"."""
 
 from __future__ import annotations
 
 import re
 
 from r1kit.text.tags import boxed
+from r1kit.verify.maths.signs import in_latex
 from r1kit.verify.maths.trees import Unreadable
 
 MAX_CHARACTERS = 1000
 """Longest answer read; every further bound on numbers, depth and elements is within it."""
 
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_REPLACED: dict[str, int | str] = {
-    **dict.fromkeys("\t\n\r\u00a0\u2009\u202f\u3000", " "),
-    **{
-        "−": "-",
-        "。": ".",
-        "、": ", ",
-        "，": ", ",
-        "【": "[",
-        "】": "]",
-        "·": "*",
-        "⋅": "*",
-        "×": "*",
-        "∗": "*",
-    },
-    **{"÷": "/", "∕": "/", "²": "^{2}", "³": "^{3}", "π": r"\pi ", "∞": r"\infty ", "√": r"\sqrt "},
-    **{"≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "∪": r"\cup "},
-    **{"∈": r"\in ", "∅": r"\emptyset ", "±": r"\pm ", "ℝ": r"\mathbb{R}", "θ": r"\theta "},
-    **{"½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "℃": "°C"},
-}
-_SIGNS: dict[int, int | str] = {**_FULL_WIDTH, **str.maketrans(_REPLACED)}
 # Alternatives in this order: a line break of a matrix keeps its backslashes, so that `\\[2pt]` is no `\[`.
 _MARKUP = re.compile(
     r"(?P<row>\\\\)(?:\[[^\[\]]{0,10}\])?"
     r"|(?P<fraction>\\[dtc]frac)(?![A-Za-z])"
     r"|(?P<nothing>\\!)"
     r"|\\(?:[,;:()\[\] ]|(?:left|right|quad|qquad|displaystyle|textstyle|limits|[bB]igg?[lr]?)(?![A-Za-z]))"
-    r"|(?P<dollar>\\?\$)|~"
+    r"|(?P<dollar>\\?\$|USD(?= ?[0-9]))|~"
 )
 _WRAPPERS = (
     re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", re.DOTALL),
     re.compile(r"\*\*([^*]+)\*\*"),
+    re.compile(r"`([^`]+)`"),
 )
 WORD_IN_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{\s*([A-Za-z]{2,})\s*\}")
 """A word in a wrapper, which stays there: it is no product of letters."""
+_THEREFORE = r"(?:(?:so|thus|hence|therefore)\b,?\s*|(?:所以|因此|综上|故|即|\\therefore)\s*,?\s*)"
 _LEAD_IN = re.compile(
-    r"(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:(?:final|correct)\s+)?answer\s*(?:is\b\s*:?|[:=])\s*"
-    r"|(?:所以|因此|故|即)?\s*,?\s*(?:最终|正确|最后)?(?:的)?(?:答案|结果)\s*(?:是|为|等于|:|=)\s*:?\s*",
+    r"=(?!=)\s*|[#]{4}(?!#)\s*"
+    rf"|{_THEREFORE}?(?:the\s+)?(?:(?:final|correct)\s+)?(?:answer|result|solution)s?\s*"
+    r"(?:(?:is|are)\b\s*:?|[:=]|(?=[-0-9\\]))\s*"
+    r"|答\s*:\s*|(?:the\s+)?point\s+(?=\()"
+    rf"|{_THEREFORE}?(?:最终|正确|最后)?(?:的)?(?:答案|结果)\s*(?:是|为|等于|:|=)\s*:?\s*"
+    rf"|{_THEREFORE}(?=[^\sA-Za-z\u4e00-\u9fff]|[A-Za-z](?:_\S{{1,4}})?\s*[=<>\\])",
     re.IGNORECASE,
 )
-_MAX_LAYERS = 6
+_BOLD_LEAD_IN = re.compile(r"\*\*([^*]{0,40}(?:answer|答案)[^*]{0,20})\*\*", re.IGNORECASE)
+_BOTH_ROOTS = re.compile(r"\b([a-z])_\{1, ?2\} ?=")  # x_{1,2} = 1 \pm \sqrt{2}
+_SPACES = re.compile(" {2,}")
+_TWO_MARKS = ("..", ",,", ";;", ",.", ".,")
+_MAX_LAYERS = 8
+_CHOOSE = re.compile(r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}")
 _BOX = "\\boxed"
-_ROOT_SIGN = re.compile(r"√([0-9]+)")  # the sign covers the whole number, LaTeX's `\sqrt12` one digit
 
 
 def clean(text: str) -> str:
@@ -61,10 +51,12 @@ def clean(text: str) -> str:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"longer than {MAX_CHARACTERS} characters")
-    text = _ROOT_SIGN.sub(r"\\sqrt{\1}", text).translate(_SIGNS)
+    text = in_latex(text)
     if not text.isprintable():
         raise Unreadable("it has control or invisible characters")
-    text = _MARKUP.sub(_replace, text).strip()
+    text = _SPACES.sub(" ", _MARKUP.sub(_replace, text)).strip()  # so that no pattern has a run to divide
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text).replace(r"\langle", "(").replace(r"\rangle", ")")
+    text = _BOTH_ROOTS.sub(r"\1=", text)
     for _ in range(_MAX_LAYERS):
         before = text
         text = _without_layer(text)
@@ -82,8 +74,11 @@ def _replace(match: re.Match[str]) -> str:
 
 
 def _without_layer(text: str) -> str:
-    """One full stop, lead-in, wrapper or box less."""
-    text = text.removesuffix(".").rstrip() if not text.endswith("..") else text
+    """One mark at the end, lead-in, wrapper or box less."""
+    if text.endswith((".", ",", ";")) and not text.endswith(_TWO_MARKS):
+        text = text[:-1].rstrip()
+    if match := _BOLD_LEAD_IN.match(text):
+        text = match.group(1) + text[match.end() :]
     if match := _LEAD_IN.match(text):
         text = text[match.end() :].strip()
     for wrapper in _WRAPPERS:

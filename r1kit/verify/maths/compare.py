@@ -9,19 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from typing import TypeVar
 
 from r1kit.verify.maths import field
 from r1kit.verify.maths.declared import Declared
+from r1kit.verify.maths.equations import cleared, named, sides, unnamed
 from r1kit.verify.maths.forms import (
     NAMES,
     Angle,
+    Approximation,
     Assignment,
     Assignments,
     Based,
     Choice,
+    Congruence,
     Equation,
     Expression,
+    Figure,
     Form,
     Infinity,
     Interval,
@@ -34,11 +37,13 @@ from r1kit.verify.maths.forms import (
     Words,
 )
 from r1kit.verify.maths.intervals import merged
-from r1kit.verify.maths.spelling import same_letters
-from r1kit.verify.maths.trees import Tree, names
-from r1kit.verify.maths.units import PERCENT
+from r1kit.verify.maths.notation import NO_SOLUTION
+from r1kit.verify.maths.numerals import number_in_words
+from r1kit.verify.maths.spelling import is_word, same_letters
+from r1kit.verify.maths.three_valued import all_of, any_of, paired
+from r1kit.verify.maths.trees import Tree, is_decimal, names
+from r1kit.verify.maths.units import DOLLAR, PERCENT, unit_of_letter
 
-_Item = TypeVar("_Item")
 Oracle = Callable[[Tree, Tree], bool | None]
 """(gold, answer) -> whether they are equal, as far as is known."""
 
@@ -58,6 +63,15 @@ class Comparison:
         """Whether the answer is the gold. Raises WrongForm."""
         if isinstance(answer, Assignment) and not isinstance(gold, Assignment | Assignments | Equation):
             return self._content(gold, answer)
+        if isinstance(answer, Assignments) and not isinstance(gold, Assignment | Assignments | Equation):
+            values = unnamed(gold, answer)
+            if values is None:
+                raise _wrong_form(gold, answer)
+            answer = values
+        if isinstance(gold, Approximation):
+            gold = gold.exact
+        if isinstance(answer, Approximation):
+            return any_of(self._item(gold, part) for part in _stated(gold, answer))
         match gold:
             case Expression():
                 return self._expression(gold, answer)
@@ -79,9 +93,15 @@ class Comparison:
                 return _ratios(gold, answer)
             case Based() if isinstance(answer, Expression) and answer.plain:
                 return False
-            case Words() if isinstance(answer, Expression) and answer.spelling:
-                return answer.spelling.lower() == gold.text
-            case Based() | Infinity() | Choice() | Words() if type(answer) is type(gold):
+            case Unordered() if not gold.items and isinstance(answer, Words):
+                return answer.text in (NO_SOLUTION, "none")
+            case Words() if isinstance(answer, Expression):
+                return self._words(gold, answer)
+            case Words() if isinstance(answer, Unordered) and not answer.items:
+                return gold.text == NO_SOLUTION
+            case Congruence() if isinstance(answer, Congruence):
+                return _congruences(gold, answer)
+            case Based() | Infinity() | Choice() | Words() | Figure() if type(answer) is type(gold):
                 return answer == gold
         raise _wrong_form(gold, answer)
 
@@ -96,11 +116,15 @@ class Comparison:
         return self.matches(gold, answer.content)
 
     def _equal(self, gold: Expression, answer: Expression) -> bool | None:
-        """A gold that is a written-out number wants one: `3+5` is no answer where the gold is 8."""
+        """A gold that is a written-out number wants one: `3+5` is no answer where the gold is 8. A word
+        wants its letters in their order.
+        """
         if gold.spelling and answer.spelling:
             spelt = same_letters(gold.spelling, answer.spelling)
             if spelt is not None:
                 return spelt
+        elif gold.spelling and is_word(gold.spelling):
+            return False
         if gold.plain and not answer.plain and self._declared.form != "expression":
             raise WrongForm("arithmetic where its result is asked")
         tolerance = self._declared.tolerance
@@ -119,15 +143,30 @@ class Comparison:
                 return self._equal(gold, answer)
             case Quantity() if answer.unit == PERCENT:
                 return self._percent(gold, answer.amount)
+            case Quantity() if gold.dollars:
+                if answer.unit.dimension != DOLLAR.dimension:
+                    return False
+                return self._equal(gold, answer.amount.times(answer.unit.size))
             case Quantity() if optional and answer.unit.counts_nothing:
                 return self._equal(gold, answer.amount)
             case Words() if gold.spelling:
                 return answer.text == gold.spelling.lower()
+            case Words() if (number := number_in_words(answer.text)) is not None:
+                return self._equal(gold, Expression(("num", number)))
             case Angle() if "pi" in names(gold.tree):
                 return self._equal(gold, answer.radians)
             case Angle() if optional:
                 return self._equal(gold, answer.amount)
         raise _wrong_form(gold, answer)
+
+    def _words(self, gold: Words, answer: Expression) -> bool:
+        """A word's letters, or the number that the gold says in words."""
+        if answer.spelling:
+            return answer.spelling.lower() == gold.text
+        number = number_in_words(gold.text) if answer.plain else None
+        if number is None:
+            raise _wrong_form(gold, answer)
+        return answer.value.rational == number
 
     def _percent(self, gold: Expression, amount: Expression) -> bool | None:
         """The gold is a number and the answer per cent; the other way round, with 1/100 of the gold, is the
@@ -135,18 +174,20 @@ class Comparison:
         reading = self._declared.percent
         if reading == "own":
             return False
-        return self._equal(gold, amount if reading == "number" else _scaled(amount, Fraction(1, 100)))
+        return self._equal(gold, amount if reading == "number" else amount.times(Fraction(1, 100)))
 
     def _quantity(self, gold: Quantity, answer: Form) -> bool | None:
         if isinstance(answer, Quantity):
             if gold.unit.dimension != answer.unit.dimension:
                 return False
-            return self._equal(gold.amount, _scaled(answer.amount, answer.unit.size / gold.unit.size))
+            return self._equal(gold.amount, answer.amount.times(answer.unit.size / gold.unit.size))
         if isinstance(answer, Expression) and gold.unit == PERCENT:
             reading = self._declared.percent
             if reading == "own":
                 return False
-            return self._equal(gold.amount, answer if reading == "number" else _scaled(answer, Fraction(100)))
+            return self._equal(gold.amount, answer if reading == "number" else answer.times(Fraction(100)))
+        if isinstance(answer, Expression) and (amount := _amount(gold, answer)):
+            return self._equal(gold.amount, amount)
         optional = self._declared.units == "optional" and gold.unit.counts_nothing
         if isinstance(answer, Expression) and optional:
             return self._equal(gold.amount, answer)
@@ -174,24 +215,24 @@ class Comparison:
             return False
         one, other = merged(gold.parts), merged(answer.parts)
         if one is not None and other is not None:
-            return len(one) == len(other) and _all(map(self._intervals, one, other))
-        return _paired(gold.parts, answer.parts, self._intervals)
+            return len(one) == len(other) and all_of(map(self._intervals, one, other))
+        return paired(gold.parts, answer.parts, self._intervals)
 
     def _intervals(self, gold: Interval, answer: Interval) -> bool | None:
         if (gold.low_closed, gold.high_closed) != (answer.low_closed, answer.high_closed):
             return False
         pairs = ((gold.low, answer.low), (gold.high, answer.high))
-        return _all(
+        return all_of(
             one is other if one is None or other is None else self._equal(one, other) for one, other in pairs
         )
 
     def _collections(self, gold: Unordered, answer: Unordered) -> bool | None:
         """Sets say each element once or more; several answers side by side are the same in number."""
         if not gold.braces:
-            return _paired(gold.items, answer.items, self._item)
+            return paired(gold.items, answer.items, self._item)
         table = [[self._item(one, other) for other in answer.items] for one in gold.items]
         columns = [[row[index] for row in table] for index in range(len(answer.items))]
-        return _all(_any(line) for line in (*table, *columns))
+        return all_of(any_of(line) for line in (*table, *columns))
 
     def _item(self, gold: Form, answer: Form) -> bool | None:
         try:
@@ -200,12 +241,12 @@ class Comparison:
             return False
 
     def _each(self, gold: Sequence[Form], answer: Sequence[Form]) -> bool | None:
-        return len(gold) == len(answer) and _all(map(self._item, gold, answer))
+        return len(gold) == len(answer) and all_of(map(self._item, gold, answer))
 
     def _matrices(self, gold: Matrix, answer: Matrix) -> bool | None:
         if len(gold.rows) != len(answer.rows):
             return False
-        return _all(map(self._each, gold.rows, answer.rows))
+        return all_of(map(self._each, gold.rows, answer.rows))
 
     def _equations(self, gold: Assignment | Assignments | Equation, answer: Form) -> bool | None:
         if isinstance(gold, Assignments) or isinstance(answer, Assignments):
@@ -220,10 +261,10 @@ class Comparison:
                 return self.matches(gold.content, answer)
             if solved:
                 raise _wrong_form(gold, answer)
-        sides, others = _sides(gold), _sides(answer)
-        if sides is None or others is None:
+        one, other = sides(gold), sides(answer)
+        if one is None or other is None:
             raise _wrong_form(gold, answer)
-        return self._same_equation(sides, others)
+        return cleared(one, other) or self._same_equation(one, other)
 
     def _same_equation(self, gold: Equation, answer: Equation) -> bool | None:
         """left - right of one is a multiple of the other's, or by the symbolic check plus or minus it."""
@@ -232,14 +273,14 @@ class Comparison:
         if found is not None:
             return found
         one, other = (("add", side.left.tree, ("neg", side.right.tree)) for side in (gold, answer))
-        return _any((self._oracle(one, other), self._oracle(one, ("neg", other))))
+        return any_of((self._oracle(one, other), self._oracle(one, ("neg", other))))
 
     def _by_name(self, gold: Form, answer: Form) -> bool | None:
         """`x = 1, y = 2`, or `(x, y) = (1, 2)`, in any order of the names."""
-        one, other = _named(gold), _named(answer)
+        one, other = named(gold), named(answer)
         if one is None or other is None:
             raise _wrong_form(gold, answer)
-        return one.keys() == other.keys() and _all(self._item(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all_of(self._item(one[name], other[name]) for name in one)
 
 
 def _ratios(gold: Ratio, answer: Ratio) -> bool:
@@ -257,73 +298,37 @@ def _ratios(gold: Ratio, answer: Ratio) -> bool:
     )
 
 
-def _gcd(numbers: Iterable[Fraction]) -> int:
-    return math.gcd(*(int(number) for number in numbers))
+def _stated(gold: Form, answer: Approximation) -> Sequence[Expression]:
+    """What is exact, or the rounded decimal where the gold is one. Of two decimals, as in `6.4 \\approx 6`,
+    the rounded one would be a second answer.
+    """
+    if isinstance(gold, Expression) and is_decimal(gold.tree) and not is_decimal(answer.exact.tree):
+        number = gold.value.rational
+        if number is not None and number.denominator > 1:
+            return answer.exact, answer.decimal
+    return (answer.exact,)
 
 
-def _scaled(amount: Expression, factor: Fraction) -> Expression:
-    """The amount times a number; a written-out number stays one."""
-    number = amount.value.rational
-    if amount.plain and number is not None:
-        return Expression(("num", number * factor))
-    return amount if factor == 1 else Expression(("mul", amount.tree, ("num", factor)))
+def _congruences(gold: Congruence, answer: Congruence) -> bool:
+    """The same classes; a name counts where both have one."""
+    if gold.name and answer.name and gold.name != answer.name:
+        return False
+    return (gold.residues, gold.modulus) == (answer.residues, answer.modulus)
 
 
-def _sides(form: Form) -> Equation | None:
-    if isinstance(form, Assignment) and isinstance(form.content, Expression) and len(form.name) == 1:
-        return Equation(Expression(("sym", form.name)), form.content)
-    return form if isinstance(form, Equation) else None
-
-
-def _named(form: Form) -> dict[str, Form] | None:
-    """Name -> content."""
-    if isinstance(form, Assignments):
-        return {item.name: item.content for item in form.items}
-    if isinstance(form, Assignment) and form.name.startswith("(") and isinstance(form.content, Ordered):
-        parts = form.name.strip("()").split(",")
-        return (
-            dict(zip(parts, form.content.items, strict=True))
-            if len(parts) == len(form.content.items)
-            else None
-        )
+def _amount(gold: Quantity, answer: Expression) -> Expression | None:
+    """`\\$0.50` in cents, and `5h` in the gold's unit, in which `5h` is a product to the reader."""
+    if answer.dollars and gold.unit.dimension == DOLLAR.dimension:
+        return answer.times(1 / gold.unit.size)
+    if answer.tree[0] == "mul" and len(answer.tree) == 3 and answer.tree[2][0] == "sym":
+        unit, amount = unit_of_letter(answer.tree[2][1]), Expression(answer.tree[1])
+        if unit is not None and unit.dimension == gold.unit.dimension and amount.plain:
+            return amount.times(unit.size / gold.unit.size)
     return None
 
 
-def _paired(
-    gold: Sequence[_Item], answer: Sequence[_Item], equal: Callable[[_Item, _Item], bool | None]
-) -> bool | None:
-    """Whether the two are the same in some order. What is open counts as unequal, then as equal."""
-    if len(gold) != len(answer):
-        return False
-    table = [[equal(one, other) for other in answer] for one in gold]
-    if _greedy([[entry is True for entry in row] for row in table]):
-        return True
-    return (
-        None if all(_any(row) is not False for row in table) and any(None in row for row in table) else False
-    )
-
-
-def _greedy(table: Sequence[Sequence[bool]]) -> bool:
-    """A partner of its own for each row. Equality is transitive, so that greedy finds it; with a tolerance
-    it may miss one.
-    """
-    left = set(range(len(table)))
-    for row in table:
-        partner = next((index for index in left if row[index]), None)
-        if partner is None:
-            return False
-        left.remove(partner)
-    return True
-
-
-def _all(results: Iterable[bool | None]) -> bool | None:
-    found = list(results)
-    return False if False in found else None if None in found else True
-
-
-def _any(results: Iterable[bool | None]) -> bool | None:
-    found = list(results)
-    return True if True in found else None if None in found else False
+def _gcd(numbers: Iterable[Fraction]) -> int:
+    return math.gcd(*(int(number) for number in numbers))
 
 
 def _wrong_form(gold: Form, answer: Form) -> WrongForm:

@@ -10,7 +10,7 @@ nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,7 +20,11 @@ from r1kit.verify.maths.trees import (
     MAX_ANSWER_WORK,
     MAX_BITS,
     MAX_FACTORIAL,
+    MAX_LARGE,
+    MAX_LARGE_BITS,
+    MAX_LARGE_FACTORIAL,
     MAX_POWER,
+    MAX_ROOT,
     MAX_TERMS,
     MAX_WORK,
     Tree,
@@ -34,6 +38,7 @@ _MAX_KEY = 4000  # characters of an opaque generator's name
 _MAX_PRIME = 1000  # trial division for square roots
 _ROOT = "√"
 _OPAQUE = "?"
+_LARGE = "?large-"  # a number that is not written out; there is no power or factorial of it
 _TOO_LARGE = "too large to compute"
 _left: ContextVar[list[int] | None] = ContextVar("_left", default=None)  # of the answer's work
 
@@ -98,11 +103,16 @@ def proportional(left: Value, right: Value) -> bool | None:
         )
     except Unreadable:
         return None
-    if one and other and one.keys() == other.keys():
-        ratios = {one[term] / other[term] for term in one}
-        if len(ratios) == 1:
-            return True
+    if parallel(one, other):
+        return True
     return None if any(name.startswith(_OPAQUE) for name in left.generators | right.generators) else False
+
+
+def parallel(left: Poly, right: Poly) -> bool:
+    """Whether one is a rational multiple of the other, other than 0."""
+    if not left or left.keys() != right.keys():
+        return False
+    return len({left[term] / right[term] for term in left}) == 1
 
 
 def difference(left: Value, right: Value) -> Value:
@@ -110,11 +120,19 @@ def difference(left: Value, right: Value) -> Value:
     return _Computation().minus(left, right)
 
 
+_OF_NUMBERS: dict[str, Callable[[Fraction], Fraction | int]] = {
+    "abs": abs,
+    "floor": math.floor,
+    "ceil": math.ceil,
+}
+
+
 class _Computation:
     """One computation with its bounded work."""
 
     def __init__(self) -> None:
         self._work = 0
+        self._large = 0  # numbers that are not written out
         self._left = _left.get()
 
     def value(self, tree: Tree) -> Value:
@@ -141,7 +159,7 @@ class _Computation:
             return self._power(*values)
         if kind == "root":
             return self._root(*values)
-        return _whole_number(kind, values) or self._opaque(kind, values)
+        return _whole_number(kind, values) or self._opaque(_kind_of_large(kind, values), values)
 
     def minus(self, left: Value, right: Value) -> Value:
         return self._plus(left, Value(_scaled(right.numerator, Fraction(-1)), right.denominator))
@@ -171,8 +189,14 @@ class _Computation:
         power = exponent.rational
         if power is None:
             return self._opaque("pow", [base, exponent])
-        if abs(power) > MAX_POWER:
+        if abs(power) * _degree(base) > MAX_POWER or (abs(power) > 1 and _has_large(base)):
             raise Unreadable(_TOO_LARGE)
+        if base.rational is not None and power.denominator == 1:
+            bits = max(number.bit_length() for number in base.rational.as_integer_ratio()) * abs(power)
+            if bits > MAX_BITS and abs(base.rational) != 1:
+                if bits > MAX_LARGE_BITS:
+                    raise Unreadable(_TOO_LARGE)
+                return self._opaque(_LARGE[1:] + "pow", [base, exponent])
         if power.denominator == 2 and base.rational is not None:
             base, power = self._root(_rational(Fraction(2)), base), Fraction(power.numerator)
         if power.denominator != 1:
@@ -191,7 +215,7 @@ class _Computation:
 
     def _root(self, degree: Value, inside: Value) -> Value:
         n, number = degree.rational, inside.rational
-        if n is None or n.denominator != 1 or not 2 <= n <= MAX_POWER:
+        if n is None or n.denominator != 1 or not 2 <= n <= MAX_ROOT:
             raise Unreadable("a root of this degree")
         if number is None:
             return self._opaque("root", [degree, inside])
@@ -205,13 +229,17 @@ class _Computation:
 
     def _function(self, name: str, argument: Value) -> Value:
         number = argument.rational
-        if name == "abs" and number is not None:
-            return _rational(abs(number))
+        if name in _OF_NUMBERS and number is not None:
+            return _rational(Fraction(_OF_NUMBERS[name](number)))
         if name == "exp":
             return self._power(_generator("e"), argument)
         return self._opaque(name, [argument])
 
     def _opaque(self, name: str, values: list[Value]) -> Value:
+        self._large += name.startswith(_LARGE[1:])
+        raised = name in ("pow", "fact", "binom") and any(_has_large(value) for value in values)
+        if raised or self._large > MAX_LARGE:
+            raise Unreadable(_TOO_LARGE)
         key = _OPAQUE + name + "".join(f"[{_key(v.numerator)}|{_key(v.denominator)}]" for v in values)
         if len(key) > _MAX_KEY:
             raise Unreadable(_TOO_LARGE)
@@ -328,14 +356,32 @@ def _exact_root(number: int, degree: int) -> int | None:
 
 
 def _whole_number(kind: str, values: list[Value]) -> Value | None:
-    """A factorial or a binomial coefficient of numbers; None of anything else."""
+    """A factorial or a binomial coefficient of numbers; None of anything else, and past `MAX_FACTORIAL`."""
     numbers = [value.rational for value in values]
     if None in numbers:
         return None
-    whole = [int(n) for n in numbers if n is not None and n.denominator == 1 and 0 <= n <= MAX_FACTORIAL]
+    whole = [
+        int(n) for n in numbers if n is not None and n.denominator == 1 and 0 <= n <= MAX_LARGE_FACTORIAL
+    ]
     if len(whole) < len(values):
         raise Unreadable("too large a factorial, or one of no whole number")
+    if kind == "fact" and whole[0] > MAX_FACTORIAL:
+        return None
     return _rational(Fraction(math.factorial(whole[0]) if kind == "fact" else math.comb(whole[0], whole[1])))
+
+
+def _degree(value: Value) -> int:
+    """The largest power of any generator; 1 where there is none."""
+    polys = (value.numerator, value.denominator)
+    return max((power for poly in polys for term in poly for _, power in term), default=1)
+
+
+def _has_large(value: Value) -> bool:
+    return any(name.startswith(_LARGE) for name in value.generators)
+
+
+def _kind_of_large(kind: str, values: list[Value]) -> str:
+    return kind if any(value.rational is None for value in values) else _LARGE[1:] + kind
 
 
 def _key(poly: Poly) -> str:

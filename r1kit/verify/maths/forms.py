@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from r1kit.verify.maths.field import Value, value_of
 from r1kit.verify.maths.trees import Tree, is_plain, symbols
@@ -15,12 +16,22 @@ class Expression:
 
     tree: Tree
     spelling: str = field(default="", compare=False)  # of two or more letters that are all there is
+    dollars: bool = field(default=False, compare=False)  # a dollar sign stands before it
     value: Value = field(init=False)
     plain: bool = field(init=False)  # one written-out number, see `trees.is_plain`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", value_of(self.tree))
         object.__setattr__(self, "plain", is_plain(self.tree))
+
+    def times(self, factor: Fraction) -> Expression:
+        """The product; a written-out number stays one."""
+        number = self.value.rational
+        if factor == 1:
+            return self
+        if self.plain and number is not None:
+            return Expression(("num", number * factor))
+        return Expression(("mul", self.tree, ("num", factor)))
 
     @property
     def constant(self) -> bool:
@@ -132,6 +143,31 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True)
+class Approximation:
+    """`\\sqrt{2} \\approx 1.41`, which holds."""
+
+    exact: Expression
+    decimal: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Congruence:
+    """`x \\equiv 1, 3 \\pmod{8}`; without the name, `1, 3 \\pmod{8}`."""
+
+    name: str
+    residues: frozenset[int]  # from 0 to the modulus
+    modulus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`\\triangle ABC`, `\\overline{AB}`, with its points in an order of its own."""
+
+    kind: str
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A letter of a multiple-choice question."""
 
@@ -160,6 +196,9 @@ Form = (
     | Assignment
     | Assignments
     | Equation
+    | Approximation
+    | Congruence
+    | Figure
     | Choice
     | Words
 )
@@ -179,6 +218,9 @@ NAMES: dict[type, str] = {
     Assignment: "an equation for a name",
     Assignments: "equations for names",
     Equation: "an equation",
+    Approximation: "an approximation",
+    Congruence: "a congruence",
+    Figure: "a figure",
     Choice: "a letter",
     Words: "words",
 }

@@ -64,6 +64,16 @@ def split_at(tokens: Sequence[Token], *texts: str) -> list[Sequence[Token]]:
     return split(tokens, lambda token: is_sign(token, *texts))[0]
 
 
+def both_signs(tokens: Sequence[Token]) -> list[Sequence[Token]]:
+    """`1 \\pm 2` -> `1 + 2`, `1 - 2`."""
+    places = [index for index, token in enumerate(tokens) if is_sign(token, r"\pm")]
+    if not places:
+        return [tokens]
+    if len(places) > 1:
+        raise Unreadable("two double signs")
+    return [[*tokens[: places[0]], Token("sign", sign), *tokens[places[0] + 1 :]] for sign in "+-"]
+
+
 def enclosed(tokens: Sequence[Token], opening: str, closing: str) -> Sequence[Token] | None:
     """What is inside, where one pair of brackets holds everything; any of the characters may open or
     close."""

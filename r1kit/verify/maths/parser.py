@@ -245,6 +245,8 @@ class _Parser:
             return ("binom", self._argument(), self._argument())
         if name in FUNCTIONS:
             return self._function(name)
+        if name in ("lfloor", "lceil"):
+            return self._rounded(name.removeprefix("l"))
         if name in ("lvert", "vert"):
             return self._absolute(r"\rvert" if name == "lvert" else r"\vert")
         raise Unreadable(f"unknown command {name[:20]!r}")
@@ -255,6 +257,12 @@ class _Parser:
         self._bars -= 1
         self._expect(closing)
         return ("fn", "abs", tree)
+
+    def _rounded(self, which: str) -> Tree:
+        """`\\lfloor x \\rfloor`, `\\lceil x \\rceil`."""
+        tree = self.sum()
+        self._expect("\\r" + which)
+        return ("fn", which, tree)
 
     def _root(self) -> Tree:
         degree = _TWO
@@ -330,6 +338,8 @@ class _Parser:
         if self._at >= len(self._tokens):
             return False
         token = self._tokens[self._at]
+        if token.kind == "number":  # 3!7!
+            return self._at > 0 and self._tokens[self._at - 1].text == "!" and not token.spaced
         if token.kind in ("word", "command"):
             return not is_sign(token, *_NO_FACTOR)
         return token.text in _CLOSING or (token.text == "|" and not self._bars)
@@ -354,7 +364,7 @@ class _Parser:
 _DEGREE: Tree = ("div", ("const", "pi"), ("num", Fraction(180)))
 _DEGREE_SIGNS = (("°",), (r"\degree",), (r"\circ",), ("^", r"\circ"), ("^", "{", r"\circ", "}"))
 _OF_ANGLES = ("sin", "cos", "tan", "cot", "sec", "csc")
-_NO_FACTOR = (r"\cdot", r"\times", r"\div", r"\rvert", r"\vert", r"\}")
+_NO_FACTOR = (r"\cdot", r"\times", r"\div", r"\rvert", r"\vert", r"\}", r"\rfloor", r"\rceil")
 
 
 def _proper(top: Fraction, bottom: Fraction) -> Fraction:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from r1kit.verify.maths import intervals
+from r1kit.verify.maths.approximate import rounds_to
 from r1kit.verify.maths.clean import WORD_IN_TEXT, clean
 from r1kit.verify.maths.declared import AnswerForm
+from r1kit.verify.maths.equations import one_unknown
 from r1kit.verify.maths.field import same
 from r1kit.verify.maths.forms import (
+    Approximation,
     Assignment,
     Assignments,
     Choice,
@@ -19,11 +23,14 @@ from r1kit.verify.maths.forms import (
     Infinity,
     Interval,
     Ordered,
+    Quantity,
     Union,
     Unordered,
     Words,
 )
-from r1kit.verify.maths.layout import enclosed, split_at, split_list, split_relations
+from r1kit.verify.maths.layout import both_signs, enclosed, split_at, split_list, split_relations
+from r1kit.verify.maths.notation import MODULO, congruence, whole_text
+from r1kit.verify.maths.numerals import number_in_words
 from r1kit.verify.maths.parser import FUNCTIONS, parse_expression
 from r1kit.verify.maths.tokens import Token, is_sign, show, tokenize
 from r1kit.verify.maths.trees import Unreadable, symbols
@@ -40,6 +47,8 @@ _NAME = re.compile(
     r"[A-Za-z](?:_\{?[A-Za-z0-9]+\}?)?|\\(?:alpha|beta|gamma|theta|lambda|mu|phi|rho|sigma|tau|omega)"
     r"|[A-Za-z]\([A-Za-z0-9]{1,3}\)|\\angle[A-Z]{1,3}|[A-Z]{2,4}|\([A-Za-z](?:,[A-Za-z])+\)"
 )
+_DOLLARS = re.compile(r"(?:\$|USD)\s*-?\.?[0-9]")
+_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _PAIR = 2
 _LONGEST_PRODUCT = 4  # letters, as `abcd`
 
@@ -56,9 +65,19 @@ def read(text: str, form: AnswerForm = "auto") -> Form:
         return Words(" ".join(cleaned.lower().split()))
     if match := (_ANY_CHOICE if form == "choice" else _CHOICE).fullmatch(cleaned):
         return Choice((match[1] or match[2]).upper())
-    if _are_words(cleaned, in_text=worded is not None):
+    if found := whole_text(cleaned):
+        return found
+    if _are_words(cleaned, in_text=worded is not None) or (
+        not cleaned[0].isdigit() and number_in_words(cleaned) is not None
+    ):
         return Words(" ".join(cleaned.lower().split()))
     found = _form(tokenize(cleaned), form)
+    if (
+        isinstance(found, Expression)
+        and _DOLLARS.search(text)
+        and ("\\$" in text or "USD" in text or text.count("$") == 1)
+    ):
+        return replace(found, dollars=True)
     if form == "interval" and isinstance(found, Ordered) and len(found.items) == _PAIR:
         return Union((_open(found),))
     return found
@@ -78,6 +97,8 @@ def _are_words(text: str, in_text: bool) -> bool:
 
 def _form(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
     """The form of a whole sequence: a union, a list, or one thing."""
+    if any(token.text in MODULO for token in tokens):
+        return congruence(tokens)
     parts = split_at(tokens, r"\cup")
     if len(parts) > 1:
         return _union([_form(part) for part in parts])
@@ -85,7 +106,7 @@ def _form(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
     in_braces = enclosed(tokens, r"\{", r"\}") is not None
     if len(members) == 1 and (in_braces or not any(is_sign(token, r"\pm") for token in tokens)):
         return _single(members[0], form)
-    items = [_single(member) for part in members for member in _both_signs(part)]
+    items = [_single(member) for part in members for member in both_signs(part)]
     return _several(items, either)
 
 
@@ -114,16 +135,6 @@ def _open(pair: Ordered) -> Interval:
     return intervals.interval(low, high, False, False)
 
 
-def _both_signs(tokens: Sequence[Token]) -> list[Sequence[Token]]:
-    """`1 \\pm 2` -> `1 + 2`, `1 - 2`."""
-    places = [index for index, token in enumerate(tokens) if is_sign(token, r"\pm")]
-    if not places:
-        return [tokens]
-    if len(places) > 1:
-        raise Unreadable("two double signs")
-    return [[*tokens[: places[0]], Token("sign", sign), *tokens[places[0] + 1 :]] for sign in "+-"]
-
-
 def _several(items: Sequence[Form], either: bool) -> Form:
     """Answers side by side: conditions, equations for names, or values."""
     if any(isinstance(item, Union) and item.variable for item in items):
@@ -135,6 +146,8 @@ def _several(items: Sequence[Form], either: bool) -> Form:
         return Unordered(tuple(items), braces=False)
     named = [item for item in items if isinstance(item, Assignment)]
     if len(named) == len(items) and len({item.name for item in named}) == len(items):
+        if either and not one_unknown([item.name for item in named]):
+            raise Unreadable("one name or another")
         return Assignments(tuple(named))
     contents = [
         item.content if isinstance(item, Assignment) and item.name == first.name else item for item in items
@@ -163,6 +176,9 @@ def _conditions(items: Sequence[Form], either: bool) -> Form:
 
 def _single(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
     """A relation or a value."""
+    parts = split_at(tokens, r"\approx")
+    if len(parts) > 1:
+        return _approximation(parts)
     sides, relations = split_relations(tokens)
     if not relations:
         return _value(tokens, form)
@@ -176,6 +192,11 @@ def _single(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
 def _equation(sides: Sequence[Sequence[Token]]) -> Form:
     """`x = 3`, `3 = x`, `2x + y = 6`, and a chain `x = 6/4 = 3/2` that holds. `3 = 4` is nothing."""
     name = _name(sides[0])
+    names = [_name(side) for side in sides[:-1]]
+    if len(names) > 1 and all(names) and len(set(names)) == len(names) and not _name(sides[-1]):  # x = y = 1
+        value = _form(sides[-1])
+        if isinstance(value, Expression) and not symbols(value.tree):
+            return Assignments(tuple(Assignment(each, value) for each in names))
     if not name and len(sides) == _PAIR and _name(sides[1]):
         sides, name = sides[::-1], _name(sides[1])
     if name:
@@ -198,6 +219,33 @@ def _equation(sides: Sequence[Sequence[Token]]) -> Form:
     if left.constant and right.constant:
         raise Unreadable("an equation between numbers")
     return Equation(left, right)
+
+
+def _approximation(parts: Sequence[Sequence[Token]]) -> Form:
+    """`\\sqrt{2} \\approx 1.41`, which must hold; `\\approx 1.41` and `x \\approx 1.41` as if equal."""
+    if len(parts) != _PAIR:
+        raise Unreadable("a chain of approximations")
+    before, behind = parts
+    decimal = _value(behind)
+    plain = decimal.amount.plain if isinstance(decimal, Quantity) else False
+    if not plain and not (isinstance(decimal, Expression) and decimal.plain):
+        raise Unreadable("an approximation by other things than numbers")
+    if not before:
+        return decimal
+    if name := _name(before):
+        return Assignment(name, decimal)
+    found = _single(before)
+    exact = found.content if isinstance(found, Assignment) else found
+    written = "".join(token.text for token in behind)
+    if (
+        not isinstance(exact, Expression)
+        or not isinstance(decimal, Expression)
+        or not _DECIMAL.fullmatch(written)
+        or not rounds_to(exact.tree, written)
+    ):
+        raise Unreadable("an approximation that is not known to hold")
+    both = Approximation(exact, decimal)
+    return Assignment(found.name, both) if isinstance(found, Assignment) else both
 
 
 def _membership(name: str, relation: str, tokens: Sequence[Token]) -> Form:
@@ -257,7 +305,9 @@ def _value(tokens: Sequence[Token], form: AnswerForm = "auto") -> Form:
 
 
 def _spelling(tokens: Sequence[Token]) -> str:
-    """The letters, where there is nothing else."""
+    """The letters, where there is nothing else but brackets around them."""
+    while (inside := enclosed(tokens, "(", ")")) is not None and inside:
+        tokens = inside
     if len(tokens) > 1 or tokens[0].kind != "word" or tokens[0].text in (*FUNCTIONS, "pi"):
         return ""
     return tokens[0].text if len(tokens[0].text) > 1 else ""
@@ -301,7 +351,7 @@ def _set(inside: Sequence[Token]) -> Form:
         if not isinstance(found, Union):
             raise Unreadable("a set with a condition that is no interval")
         return found
-    items = [_single(member) for part in split_at(inside, ",", ";") for member in _both_signs(part) if part]
+    items = [_single(member) for part in split_at(inside, ",", ";") for member in both_signs(part) if part]
     if any(isinstance(item, Assignment | Equation) for item in items) or not items:
         raise Unreadable(f"a set of other things than values: {show(inside)}")
     return Unordered(tuple(items), braces=True)

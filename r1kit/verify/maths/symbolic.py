@@ -86,6 +86,11 @@ def compare(pairs: Sequence[Question], tolerance: Tolerance | None = None) -> li
     return cached
 
 
+def answers(pairs: Sequence[Question], tolerance: Tolerance | None) -> dict[Question, bool | None]:
+    """The results of `compare` by pair."""
+    return dict(zip(pairs, compare(pairs, tolerance), strict=True))
+
+
 def close() -> None:
     """Stop the helpers; a later question starts new ones."""
     _pool.close()

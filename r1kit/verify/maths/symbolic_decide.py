@@ -26,6 +26,7 @@ _POINTS = (
     "-0.0271828",
     "17.320509",
 )
+_WHOLE = ("2", "5", "1", "8", "3", "12", "7", "4", "9")
 _DIGITS = 30
 _SMALL = sympy.Float("1e-20")
 _UNSPECIFIED_BASE = sympy.Symbol("log_base", positive=True)  # of `\\log` without one
@@ -74,6 +75,7 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
         *(("sin", "sin"), ("cos", "cos"), ("tan", "tan"), ("cot", "cot"), ("sec", "sec"), ("csc", "csc")),
         *(("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan"), ("ln", "log"), ("exp", "exp")),
         *(("sinh", "sinh"), ("cosh", "cosh"), ("tanh", "tanh"), ("abs", "Abs")),
+        *(("floor", "floor"), ("ceil", "ceiling")),
     )
 }
 _FUNCTIONS["lg"] = lambda inside: sympy.log(inside, 10)
@@ -93,7 +95,10 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 def _equal(one: Any, other: Any) -> bool | None:
     """Equality where the gold has a value: a real one, unless i is in it."""
+    one, other = _with_integers(one, other)
     difference = one - other
+    if difference.is_Rational:
+        return bool(difference == 0)
     symbols = sorted(difference.free_symbols | one.free_symbols, key=str)
     equal_at: list[Mapping[Any, Any]] = []
     for point in _points(symbols):
@@ -106,11 +111,23 @@ def _equal(one: Any, other: Any) -> bool | None:
         equal_at.append(point)
     # `\ln a + \ln b` is there for positive a and b alone, and there it is `\ln ab`.
     positive = {
-        symbol: sympy.Symbol(f"{symbol}_positive", positive=True)
+        symbol: sympy.Symbol(f"{symbol}_positive", positive=True, integer=symbol.is_integer)
         for symbol in symbols
         if all(point[symbol] > 0 for point in equal_at)
     }
     return True if equal_at and _is_zero(difference.subs(positive)) else None
+
+
+def _with_integers(gold: Any, answer: Any) -> tuple[Any, Any]:
+    """Both with whole numbers for the symbols in exponents of the gold's negative numbers: `(-1)^n` is real
+    there alone.
+    """
+    symbols: set[Any] = set()
+    for power in gold.atoms(sympy.Pow):
+        if power.base.is_Number and power.base.is_negative:
+            symbols |= power.exp.free_symbols
+    whole = {symbol: sympy.Symbol(symbol.name, integer=True) for symbol in symbols}
+    return gold.subs(whole), answer.subs(whole)
 
 
 def _is_defined(expression: Any, point: Mapping[Any, Any]) -> bool:
@@ -126,7 +143,10 @@ def _is_defined(expression: Any, point: Mapping[Any, Any]) -> bool:
 def _points(symbols: list[Any]) -> Iterator[dict[Any, Any]]:
     """Numbers for the symbols; one empty point where there are none."""
     for shift in range(len(_POINTS) if symbols else 1):
-        yield {s: sympy.Rational(_POINTS[(shift + 2 * i) % len(_POINTS)]) for i, s in enumerate(symbols)}
+        yield {
+            s: sympy.Rational((_WHOLE if s.is_integer else _POINTS)[(shift + 2 * i) % len(_POINTS)])
+            for i, s in enumerate(symbols)
+        }
 
 
 def _parts(expression: Any, point: Mapping[Any, Any]) -> tuple[Any, Any] | None:

@@ -17,10 +17,18 @@ MAX_DEPTH = 20
 """Deepest nesting of brackets, powers and functions."""
 MAX_BITS = 8192
 """Longest numerator or denominator of any number on the way, in bits."""
-MAX_POWER = 1000
+MAX_POWER = 10_000
 """Largest exponent of anything, as an absolute value."""
-MAX_FACTORIAL = 100
-"""Largest number whose factorial is taken, and the first number of a binomial coefficient."""
+MAX_ROOT = 1000
+"""Largest degree of a root."""
+MAX_LARGE_BITS = 1 << 17
+"""Longest power of a number that is kept as a power, where its digits would be past `MAX_BITS`."""
+MAX_LARGE = 4
+"""Most such numbers in one expression."""
+MAX_FACTORIAL = 500
+"""Largest number whose factorial is worked out."""
+MAX_LARGE_FACTORIAL = 5000
+"""Largest number whose factorial is kept as one, and the first number of a binomial coefficient."""
 MAX_TERMS = 200
 """Most terms of a polynomial."""
 MAX_WORK = 10_000
@@ -45,11 +53,12 @@ def is_plain(tree: Tree) -> bool:
     if tree[0] == "neg":
         tree = tree[1]
     if tree[0] == "div":
-        return all(_signed(part) for part in tree[1:])
+        return all(is_decimal(part) for part in tree[1:])
     return bool(tree[0] in NUMBERS)
 
 
-def _signed(tree: Tree) -> bool:
+def is_decimal(tree: Tree) -> bool:
+    """Whether it is written in digits alone: 3, -0.5; not 2/3."""
     return bool(tree[0] == "num" or (tree[0] == "neg" and tree[1][0] == "num"))
 
 

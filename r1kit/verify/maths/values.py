@@ -69,12 +69,14 @@ def quantity(tokens: Sequence[Token]) -> Form | None:
     of_functions = [token for token in tokens if token.text.removeprefix("\\") in FUNCTIONS]
     if of_functions and any(token.text in _DEGREE_SIGNS for token in tokens):
         return None  # the parser reads the degrees of `\\sin 20^\\circ`
-    value, unit = split_unit(tokens)
-    if unit is None:
+    value, unit, count = split_unit(tokens)
+    if unit is None and count == 1:
         return None
     if unit == DEGREE and of_functions:
         raise Unreadable("degrees of a function, or of what it is of")
-    amount = Expression(parse_expression(value))
+    amount = Expression(parse_expression(value)).times(Fraction(count))
+    if unit is None:
+        return amount
     if unit == DEGREE:
         half_turn: Tree = ("div", ("const", "pi"), ("num", Fraction(180)))
         return Angle(amount, Expression(("mul", amount.tree, half_turn)), degrees=True)
