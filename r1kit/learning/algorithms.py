@@ -71,7 +71,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         ),
         "dr_grpo": Algorithm(
             "The reward less its group's mean, every token of equal weight in every batch, no KL.",
-            "Dr.GRPO, arXiv 2503.20783, section 3.2; one update a step is ours, and leaves the clip no effect",
+            "Dr.GRPO, arXiv 2503.20783, section 3.2; one update a step is ours: the clip then does nothing",
             {
                 "objective": {
                     "advantage": "dr_grpo",

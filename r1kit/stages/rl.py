@@ -75,7 +75,8 @@ class RLStage:
         }
         story = (
             f"Trained by {summary['steps']:.0f} steps of reinforcement learning on"
-            f" {', '.join(settings.tasks)} with the rewards {', '.join(settings.rewards)}; prompt template `{settings.template}`."
+            f" {', '.join(settings.tasks)} with the rewards {', '.join(settings.rewards)}; prompt template"
+            f" `{settings.template}`."
         )
         publish_model(context, policy, tokenizer, made, story)
         return Artifact("model", context.output, context.fingerprint, summary)
