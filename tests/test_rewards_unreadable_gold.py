@@ -14,7 +14,7 @@ from r1kit.tasks.math import Math
 from r1kit.tasks.math_settings import MathSettings
 from r1kit.types import UNREADABLE_GOLD, Completion, Failure, Problem, Reward, Unscored
 
-TASK = Math(MathSettings(keep_unreadable_golds=True))
+TASK = Math(MathSettings(answers={"unreadable": "keep"}))
 READ = TASK.problem_from_reference({"question": "q", "answer": "18"})
 UNREAD = TASK.problem_from_reference({"question": "p", "answer": "3 = 4"})
 RIGHT, NONE = "<think>a</think>\n<answer>18</answer>", "no idea"
@@ -62,10 +62,10 @@ def test_such_rows_are_refused_skipped_or_kept_for_training_alone(tmp_path: Path
     data = tmp_path / "rows.jsonl"
     rows = [{"question": f"q{n}", "answer": "18" if n % 2 else "3 = 4"} for n in range(80)]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(DataError, match=r"keep_unreadable_golds=true keeps them for published accuracy"):
+    with pytest.raises(DataError, match=r"answers\.unreadable=keep keeps them for published accuracy"):
         Math(MathSettings(data=str(data))).problems("train")
     skipping = Math(MathSettings(data=str(data), skip_bad_rows=True))
-    keeping = Math(MathSettings(data=str(data), keep_unreadable_golds=True))
+    keeping = Math(MathSettings(data=str(data), answers={"unreadable": "keep"}))
     assert skipping.skipped == 40
     kept = [problem for problem in keeping.problems("train") if not problem.gradable]
     assert len(kept) + keeping.skipped == 40

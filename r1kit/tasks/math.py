@@ -71,7 +71,7 @@ class Math:
 
     @property
     def skipped(self) -> int:
-        """Rows left out: under `skip_bad_rows`; for evaluation, those of `keep_unreadable_golds`."""
+        """Rows left out: under `skip_bad_rows`; for evaluation, those of `answers.unreadable`."""
         self._splits  # noqa: B018 - reading the data counts them
         return self._skipped
 

@@ -17,7 +17,7 @@ ANSWER_FIELDS = ("answer", "solution")
 _GOLD_MARK = "####"
 _ROW_FIELDS = {"tolerance": "tolerance", "answer_form": "form"}  # of a row -> what it declares
 _SKIP = "skip_bad_rows=true leaves such rows out"
-_KEEP = "keep_unreadable_golds=true keeps them for published accuracy"
+_KEEP = "answers.unreadable=keep keeps them for published accuracy"
 
 
 def read_declared(row: Mapping[str, Any], settings: MathSettings, where: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def read_declared(row: Mapping[str, Any], settings: MathSettings, where: str) ->
     `{"declared": {"form": "interval", "tolerance": "1%"}}`, as it stands in a problem's reference; {} where
     nothing is declared. Raises DataError.
     """
-    found: dict[str, Any] = dict(settings.answers)
+    found: dict[str, Any] = settings.declared
     if any(_GOLD_MARK in str(row[field]) for field in ANSWER_FIELDS if field in row):
         found.setdefault("units", "optional")
     for field, key in _ROW_FIELDS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -13,6 +14,11 @@ from r1kit.verify.maths.declared import declare
 KINDS = ("worded", "algebra")
 LANGUAGES = ("en", "zh")
 MAX_STEPS = 4
+UNREADABLE, KEEP = "unreadable", "keep"  # of `answers`: what becomes of a gold that cannot be read
+
+
+def _declared(answers: Mapping[str, str | float]) -> dict[str, str | float]:
+    return {key: value for key, value in answers.items() if key != UNREADABLE}
 
 
 class MathSettings(Settings):
@@ -29,14 +35,13 @@ class MathSettings(Settings):
     """At most so many problems of each split, the first of a seeded order."""
     skip_bad_rows: bool = False
     """Leave out rows whose gold answer is missing or cannot be checked, instead of refusing the file."""
-    keep_unreadable_golds: bool = False
-    """Keep training rows whose gold answer cannot be read: no answer to them can be checked, and `accuracy`
-    with `published: true` pays 0.5 for any, as published. Such rows of validation and test are left out."""
     answers: dict[str, str | float] = Field(default={})
     """Of a file: what its golds do not show. form "interval": (1, 2) is one; "tuple": [1, 2] is one;
     "choice": letters; "words": text; "expression": 3+5 is as good as 8. tolerance 0.01, or "1%" of the gold:
     so far may a number be off. percent "number": 50% is 50; "fraction": it is 0.5. units "optional": one may
-    be missing or added. A row's own fields `answer_form` and `tolerance` come first."""
+    be missing or added. unreadable "keep": training rows whose gold cannot be read stay; no answer to them
+    can be checked, and `accuracy` with `published: true` pays 0.5 for any, as published (those of validation
+    and test are left out). A row's own fields `answer_form` and `tolerance` come first."""
     seed: int = 0
     """Seed of the order, the draw and the wording. It never moves a problem to another split."""
     kinds: dict[str, float] = Field(default={"worded": 0.7, "algebra": 0.3})
@@ -63,10 +68,22 @@ class MathSettings(Settings):
     test_size: Annotated[int, Field(ge=0)] = 128
     """Generated: test problems."""
 
+    @property
+    def declared(self) -> dict[str, str | float]:
+        """What is declared of the gold answers of a file."""
+        return _declared(self.answers)
+
+    @property
+    def keep_unreadable_golds(self) -> bool:
+        """Whether training rows stay whose gold answer cannot be read."""
+        return UNREADABLE in self.answers
+
     @field_validator("answers")
     @classmethod
     def _check_answers(cls, value: dict[str, str | float]) -> dict[str, str | float]:
-        declare(value)
+        if value.get(UNREADABLE, KEEP) != KEEP:
+            raise ValueError(f'{UNREADABLE}: the only choice is "{KEEP}", found {value[UNREADABLE]!r}')
+        declare(_declared(value))
         return value
 
     @field_validator("kinds")
