@@ -21,13 +21,14 @@ from r1kit.files import lock, write_atomic, write_json
 from r1kit.learning.algorithms import ALGORITHMS
 from r1kit.pipeline.comparison import Budget, Member, Variant, prepare, stage_to_compare
 from r1kit.pipeline.comparison_runs import run_members
-from r1kit.report.comparison import is_finished, markdown, read_curve, summary, table_rows
+from r1kit.report.comparison import FURTHER, is_finished, markdown, read_curve, summary, table_rows
 from r1kit.report.comparison_picture import draw_comparison
 from r1kit.tracking.stop import StopFlag
 from r1kit.tracking.terminal import printable
 
 ALL = "all"
 PICTURE, TABLE, NUMBERS = "comparison.png", "comparison.md", "comparison.json"
+_FILES_ALONE = ("entropy", "1000 tokens", "steps")  # a terminal has no room for these columns
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,39}")
 
 
@@ -94,10 +95,12 @@ def _report(console: Console, members: Sequence[Member], stage: str, out: Path, 
     write_atomic(out / TABLE, markdown(headings, rows))
     draw_comparison(curves, out / PICTURE, title)
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if place == 0 else "right", no_wrap=place == 0)
+    shown = [place for place, heading in enumerate(headings) if heading not in _FILES_ALONE]
+    for place in shown:
+        table.add_column(headings[place], justify="left" if place == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        cells = [row[place].split(" ± ")[0] if headings[place] in FURTHER else row[place] for place in shown]
+        table.add_row(*map(escape, cells))
     console.print(table)
     if len({member.seed for member in members}) > 1:
         console.print("± is half a 95% interval over the seeds (Student's t)", markup=False)

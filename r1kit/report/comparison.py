@@ -25,6 +25,8 @@ MEASURES = {
     "entropy": "entropy, nats per token",
 }
 """Key of a row of metrics.jsonl -> what is drawn."""
+FURTHER = ("length", "entropy", "1000 tokens", "steps", "minutes")
+"""Columns after pass@1 and accuracy; length and entropy are those at the end, as is the accuracy."""
 _LAST = 0.2  # share of the budget over which a run's measures are averaged at its end
 
 
@@ -140,7 +142,7 @@ def table_rows(found: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[
     tasks = [key for key in next(iter(found.values())) if key.startswith("pass@1/")]
     shared = len(tasks) == 1
     headings = ["variant", *("pass@1" if shared else key.removeprefix("pass@1/") for key in tasks)]
-    headings += ["accuracy at the end", "tokens a response", "entropy", "thousand tokens", "steps", "minutes"]
+    headings += ["accuracy", *FURTHER]
     order = sorted(found, key=lambda name: -sum(found[name][key]["mean"] for key in tasks))
     rows = []
     for name in order:
