@@ -3,7 +3,7 @@
 import json
 
 import pytest
-import torch
+from test_learning_ppo import Paying, one_thread  # noqa: F401 - a fixture
 from test_learning_resume import make_model, make_tokenizer
 
 from r1kit.learning.algorithms import ALGORITHMS, expanded
@@ -15,7 +15,7 @@ from r1kit.rollouts.local import LocalSampler
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
-from r1kit.types import Message, Outcome, Problem, Reward, Verdict
+from r1kit.types import Message, Outcome, Problem, Verdict
 
 
 class OwnWords:
@@ -26,20 +26,6 @@ class OwnWords:
 
     def verify(self, problem, answer):
         return Verdict(Outcome.WRONG, answer)
-
-
-class Pays:
-    """A rubric of one term, a function of the question's digit and the response."""
-
-    specs = ()
-    learned = ()
-
-    def __init__(self, value):
-        self.value = value
-
-    def outcomes(self, samples, steps_left=None, step=1):
-        paid = [self.value(s.problem.reference["digit"], s.completion.text) for s in samples]
-        return [Reward(value, {"own": value}, {"own": 1.0}) for value in paid]
 
 
 def arm(digit, text):
@@ -81,19 +67,11 @@ def rewards_of_run(folder, name, value, length, steps):
     with RunLog(folder) as log:
         train_rl(
             model, tokenizer, {"own": OwnWords()}, {"own": Source(PROBLEMS)}, LocalSampler(model, tokenizer),
-            Pays(value), settings, seed=1, workdir=folder / "checkpoints", log=log,
+            Paying(value), settings, seed=1, workdir=folder / "checkpoints", log=log,
             progress=Progress(quiet=True), stop=StopFlag(),
         )  # fmt: skip
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)["reward"] for line in lines]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

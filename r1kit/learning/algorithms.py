@@ -47,6 +47,14 @@ _GRPO: Mapping[str, Any] = {
     "batch": {"minibatches": 1},
 }
 
+_WHITENED: Mapping[str, Any] = {
+    "whiten": True,
+    "loss": "ppo",
+    "aggregation": "token_mean",
+    "clip_low": 0.2,
+    "clip_high": 0.2,
+}
+
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
         "grpo": Algorithm(
@@ -123,11 +131,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             {
                 "objective": {
                     "advantage": "raw",
-                    "whiten": True,
-                    "loss": "ppo",
-                    "aggregation": "token_mean",
-                    "clip_low": 0.2,
-                    "clip_high": 0.2,
+                    **_WHITENED,
                     "kl_in": "reward",
                     "kl_kind": "k1",
                     "kl_beta": 0.001,
@@ -141,11 +145,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             {
                 "objective": {
                     "advantage": "dr_grpo",
-                    "whiten": True,
-                    "loss": "ppo",
-                    "aggregation": "token_mean",
-                    "clip_low": 0.2,
-                    "clip_high": 0.2,
+                    **_WHITENED,
                     "kl_kind": "k2",
                     "kl_beta": 0.001,
                 },
@@ -160,11 +160,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             {
                 "objective": {
                     "advantage": "gae",
-                    "whiten": True,
-                    "loss": "ppo",
-                    "aggregation": "token_mean",
-                    "clip_low": 0.2,
-                    "clip_high": 0.2,
+                    **_WHITENED,
                     "kl_in": "reward",
                     "kl_kind": "k1",
                     "kl_beta": 0.02,

@@ -57,10 +57,7 @@ def _terms_of(groups: Sequence[RolloutGroup]) -> tuple[Tensor, Tensor]:
     """Raw values of K reward terms, (K, P, G) float64, NaN where there is none; and their weights, (K,)."""
     rewards = [r.reward for group in groups for r in group.rollouts if r.reward is not None]
     weights = {name: weight for reward in rewards for name, weight in reward.weights.items()}
-    if not weights:
-        return torch.full((1, len(groups), len(groups[0].rollouts)), torch.nan).double(), torch.ones(
-            1
-        ).double()
+    weights = weights or {"none": 1.0}  # a term that no sample has, where none has any
     values = [
         [
             [math.nan if r.reward is None else r.reward.terms.get(name, math.nan) for r in group.rollouts]
