@@ -59,6 +59,8 @@ def test_the_gradient_of_dr_grpo_and_rloo_is_divided_by_the_runs_own_length_limi
         assert stage_of(chosen).objective.constant_length == limit
         longest = "stages.r1_zero.sampling.max_new_tokens={shape: linear, points: {1: 100, 9: 300}}"
         assert stage_of(chosen, longest).objective.constant_length == 300
+        apart = "stages.r1_zero.schedules={sampling.max_new_tokens: {points: {1: 100, 9: 300}}}"
+        assert stage_of(chosen, apart).objective.constant_length == 300
         own = "stages.r1_zero.objective.constant_length=77"
         assert stage_of(chosen, own).objective.constant_length == 77
     assert expanded({"algorithm": "dr_grpo"})["objective"]["constant_length"] == 512
@@ -97,6 +99,13 @@ def test_overrides_change_an_algorithm_in_any_order():
     chosen, higher = "stages.r1_zero.algorithm=dapo", "stages.r1_zero.objective.clip_high=0.5"
     assert stage_of(chosen, higher) == stage_of(higher, chosen)
     assert stage_of(higher, chosen).objective.clip_high == 0.5
+    whole = "stages.r1_zero={algorithm: dapo, steps: 7}"
+    assert (
+        stage_of(higher, whole)
+        == stage_of(whole, higher)
+        == stage_of(chosen, "stages.r1_zero.steps=7", higher)
+    )
+    assert stage_of("stages.r1_zero.steps=9", whole).steps == 7  # all else in its order
 
 
 def test_an_unknown_algorithm_gets_the_nearest_name():

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import yaml
 
 from r1kit.cli import main
 from r1kit.errors import RecipeError, UserError
+from r1kit.files import lock
 from r1kit.pipeline.comparison import Budget, Variant, prepare, stage_to_compare
 from r1kit.pipeline.comparison_runs import run_members
 from r1kit.pipeline.config import load_recipe
@@ -201,8 +203,8 @@ def test_runs_that_fail_are_named_with_their_reason_and_the_others_are_made(tmp_
     assert [is_finished(member.folder, "r1_zero") for member in members] == [False, True]
 
 
-def test_an_interrupted_comparison_saves_its_runs_and_goes_on(tmp_path):
-    out = tmp_path / "out"
+def started(out):
+    """A comparison of one run that has made two steps, and the log of its steps."""
     command = [sys.executable, "-m", "r1kit", "compare", "tiny", "--variant", "plain", "--seeds", "1"]
     command += ["--budget", "steps=40", "--out", str(out)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -211,6 +213,11 @@ def test_an_interrupted_comparison_saves_its_runs_and_goes_on(tmp_path):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (log.exists() and log.read_text().count("\n") >= 2):
         time.sleep(0.1)
+    return process, log
+
+
+def test_an_interrupted_comparison_saves_its_runs_and_goes_on(tmp_path):
+    process, log = started(tmp_path / "out")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
@@ -218,6 +225,34 @@ def test_an_interrupted_comparison_saves_its_runs_and_goes_on(tmp_path):
     steps = log.read_text().count("\n")
     assert 2 <= steps < 40
     assert (log.parent / "checkpoints").exists() or list(log.parent.rglob("step-*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_a_killed_comparison_leaves_no_run_behind_that_goes_on(tmp_path):
+    process, log = started(tmp_path / "out")
+    process.kill()
+    process.communicate(timeout=120)
+    folder = tmp_path / "out/plain/seed-1"
+    deadline = time.monotonic() + 120
+    while "stopping after this step" not in folder.with_suffix(".log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with lock_when_free(folder, deadline):
+        assert 2 <= log.read_text().count("\n") < 40
+        assert list(log.parent.rglob("step-*"))
+
+
+@contextmanager
+def lock_when_free(folder, deadline):
+    """The run's folder once nobody else is at it."""
+    while True:
+        try:
+            with lock(folder):
+                yield
+                return
+        except UserError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def curve(variant, seed, tokens, accuracy, final):

@@ -52,6 +52,22 @@ def test_the_difficulty_follows_the_pass_rate_into_the_band():
     assert ladder.difficulty == 1.0
 
 
+def test_what_could_not_be_verified_says_nothing_of_the_difficulty():
+    completion = Completion((1,), (2,), (0.0,), (0.0,), "a", "stop", 0)
+    failed = Rollout(completion, Verdict(Outcome.ERROR), None, None)
+    ladder = questions(1.0, band=(0.4, 0.7), move=0.25)
+    ladder.learn([RolloutGroup(PROBLEMS["two"][0], Prompt((1,)), (failed,) * 9)])
+    assert ladder.difficulty == 1.0
+    right = groups(8, 2)[0]
+    ladder.learn([right, RolloutGroup(right.problem, right.prompt, (failed,) * 9)])
+    assert ladder.difficulty == 1.25
+
+
+def test_one_question_at_a_time_is_of_each_level_as_often_as_the_difficulty_says():
+    harder = [asked(questions(0.25, per_step=1)(step))[1] for step in range(1, 1001)]
+    assert 0.2 < sum(harder) / len(harder) < 0.3
+
+
 def test_the_difficulty_stays_between_the_first_and_the_last_level():
     ladder = questions(0.1, move=1.0)
     ladder.learn(groups(0, 9))

@@ -157,6 +157,35 @@ def test_a_step_without_any_task_is_refused():
     assert fine.steps == 4
 
 
+LAST = st.none() | st.integers(1, 14)
+POINTS = st.dictionaries(st.integers(1, 14), st.sampled_from([0.0, 1.0]), min_size=1).map(
+    lambda points: dict(sorted(points.items()))
+)
+SHARES = st.builds(Schedule, shape=st.sampled_from(["step", "linear", "cosine"]), points=POINTS)
+
+
+@given(st.lists(st.tuples(SHARES, LAST), min_size=1, max_size=3), st.integers(1, 12))
+def test_a_step_without_any_task_is_found_wherever_it_is(tasks, steps):
+    shares = {
+        str(k): {"share": share.model_dump(), "last_steps": last}
+        for k, (share, last) in enumerate(tasks)
+        if max(share.points.values()) > 0
+    }
+    empty = [
+        step
+        for step in range(1, steps + 1)
+        if not any(share.at(step) > 0 and (last is None or step > steps - last) for share, last in tasks)
+    ]
+    written = {"steps": steps, "tasks": shares, "rewards": {"accuracy": 1.0}}
+    if not shares:
+        return
+    if empty:
+        with pytest.raises(ValidationError, match="none has a share of step"):
+            RLStageSettings.model_validate(written)
+    else:
+        assert RLStageSettings.model_validate(written).steps == steps
+
+
 def test_the_weight_of_a_reward_takes_a_schedule():
     rewards = {"accuracy": 1.0, "format": {"weight": {"points": {"1": 1.0, "4": 0.0}}}}
     written = {"tasks": ["a"], "rewards": rewards}

@@ -230,8 +230,10 @@ def _length_limit(data: Mapping[str, Any]) -> int:
     """`sampling.max_new_tokens`, its default where what is written is no such number: it is refused there."""
     from r1kit.rollouts.protocol import SamplingParams  # which loads torch: a recipe is read without it
 
-    sampling = data.get("sampling")
+    sampling, schedules = data.get("sampling"), data.get("schedules")
     limit = sampling.get("max_new_tokens") if isinstance(sampling, Mapping) else None
+    if isinstance(schedules, Mapping):  # what is written apart goes before
+        limit = schedules.get("sampling.max_new_tokens", limit)
     points = limit.get("points") if isinstance(limit, Mapping) else None
     written: list[Any] = list(points.values()) if isinstance(points, Mapping) else [limit]
     numbers = [value for value in written if type(value) is int and value > 0]

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from r1kit import seeds
 from r1kit.schedules import Schedule, value_at
 from r1kit.settings import Settings
-from r1kit.types import Problem, RolloutGroup
+from r1kit.types import Outcome, Problem, RolloutGroup
 
 
 class DifficultySettings(Settings):
@@ -98,12 +98,16 @@ class AdaptiveQuestions:
         return self._draw(count, asked, "more", step, round)
 
     def learn(self, groups: Sequence[RolloutGroup]) -> dict[str, float]:
-        """Move by the pass rate of a step's rollouts; "difficulty" is the one that they were asked at."""
+        """Move by the pass rate of a step's rollouts; "difficulty" is the one that they were asked at.
+
+        Rollouts that the verifier failed on do not count.
+        """
         was, (low, high) = self.difficulty, self._settings.band
-        right = sum(group.num_correct for group in groups)
-        rate = right / max(1, sum(len(group.rollouts) for group in groups))
-        moved = was + self._settings.move * ((rate > high) - (rate < low))
-        self.difficulty = min(max(moved, 0.0), len(self._settings.levels) - 1.0)
+        outcomes = [rollout.verdict.outcome for group in groups for rollout in group.rollouts]
+        if known := [outcome for outcome in outcomes if outcome is not Outcome.ERROR]:
+            rate = known.count(Outcome.CORRECT) / len(known)
+            moved = was + self._settings.move * ((rate > high) - (rate < low))
+            self.difficulty = min(max(moved, 0.0), len(self._settings.levels) - 1.0)
         return {"difficulty": was}
 
     def state(self) -> Mapping[str, float]:
@@ -112,7 +116,8 @@ class AdaptiveQuestions:
 
     def _draw(self, count: int, asked: Sequence[Problem], *path: int | str) -> list[Problem]:
         lower = min(int(self.difficulty), len(self._settings.levels) - 2)
-        harder = round(count * (self.difficulty - lower))
+        chance = seeds.generator(self._seed, "harder", *path).random()
+        harder = int(count * (self.difficulty - lower) + chance)  # up or down by chance: the mean is exact
         known = {(problem.task, problem.id) for problem in asked}
         found: list[Problem] = []
         for level, number in zip(

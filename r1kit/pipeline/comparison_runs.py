@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from r1kit.pipeline.comparison import Member
 from r1kit.tracking.stop import StopFlag
 
 _LOOK_EVERY = 0.3  # seconds between looks at the processes and the stop flag
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PATIENCE = 600.0  # seconds that an interrupted run has to finish its step and to save
 
 
@@ -57,7 +60,10 @@ def run_members(
 
 
 def _start(member: Member) -> subprocess.Popen[bytes]:
-    """In a session of its own: Ctrl-C in the terminal reaches this process alone, which passes it on once."""
+    """In a session of its own: Ctrl-C in the terminal reaches this process alone, which passes it on once.
+
+    On Linux a run also saves and stops when this process is killed.
+    """
     command = [sys.executable, "-m", "r1kit", "run", str(member.recipe), "--out", str(member.folder)]
     with _log(member).open("ab") as log:
         return subprocess.Popen(
@@ -66,7 +72,14 @@ def _start(member: Member) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_stop_with_parent if _LIBC is not None else None,
         )
+
+
+def _stop_with_parent() -> None:
+    """In the child: a SIGINT when the parent is gone. Nothing here may fail or wait."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _interrupt(processes: Sequence[subprocess.Popen[bytes]]) -> None:

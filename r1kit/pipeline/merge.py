@@ -113,13 +113,26 @@ def load_layers(name: str, overrides: Sequence[str] = ()) -> Layered:
     for path, data in reversed(chain):
         layered.merge(data, _shown(path))
     parsed = [parse_override(override) for override in overrides]
-    parsed.sort(key=lambda pair: pair[0][-1] != "algorithm")  # what else is overridden is laid over it
-    for keys, value in parsed:
+    for keys, value in _algorithms_first(parsed):
         _check_descent(layered.data, keys)
         for key in reversed(keys):
             value = {key: value}
         layered.merge(value, COMMAND_LINE)
     return layered
+
+
+def _algorithms_first(overrides: Sequence[tuple[list[str], Any]]) -> list[tuple[list[str], Any]]:
+    """The overrides with every stage's algorithm before all others: what else is given is laid over it."""
+    first, others = [], []
+    for keys, value in overrides:
+        if keys[-1] == "algorithm":
+            first.append((keys, value))
+        elif len(keys) == 2 and isinstance(value, Mapping) and "algorithm" in value:
+            first.append(([*keys, "algorithm"], value["algorithm"]))
+            others.append((keys, {key: inner for key, inner in value.items() if key != "algorithm"}))
+        else:
+            others.append((keys, value))
+    return [*first, *others]
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:

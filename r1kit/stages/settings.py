@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -167,7 +167,7 @@ class RLStageSettings(RLSettings):
             shares = [
                 task if isinstance(task, TaskShare) else TaskShare(share=task) for task in self.tasks.values()
             ]
-            for step in range(1, self.steps + 1):
+            for step in self._steps_of_change(shares):
                 left = self.steps - step + 1
                 if not any(
                     value_at(task.share, step) > 0 and (task.last_steps is None or left <= task.last_steps)
@@ -175,6 +175,15 @@ class RLStageSettings(RLSettings):
                 ):
                     raise ValueError(f"tasks: none has a share of step {step}")
         return self
+
+    def _steps_of_change(self, shares: Sequence[TaskShare]) -> list[int]:
+        """Steps that stand for all: between two points a share is positive everywhere or nowhere."""
+        points = {1, self.steps}
+        for task in shares:
+            points |= set(task.share.points) if isinstance(task.share, Schedule) else set()
+            points |= {self.steps - task.last_steps + 1} if task.last_steps else set()
+        near = {point + offset for point in points for offset in (-1, 0, 1)}
+        return sorted(step for step in near if 1 <= step <= self.steps)
 
 
 class DataPart(Settings):
