@@ -157,6 +157,12 @@ WRONG: dict[str, tuple[int, dict[str, Values], int, str]] = {
         5,
         "the policy is 1.25 nats per token away from the reference: updates are larger than the KL",
     ),
+    "kl_spike": (
+        12,
+        {"kl": lambda step: 34.0 if step == 10 else 0.03},
+        11,
+        "the KL of this step is 34 nats per token, else 0.03: k3 and its gradient grow without bound",
+    ),
     "clipping": (
         8,
         {"clip/low": 0.2, "clip/high": 0.2},
