@@ -11,7 +11,7 @@ from test_sampler import make_model, make_tokenizer, prompts
 from torch import Tensor, nn
 
 from r1kit.errors import ModelError
-from r1kit.rollouts import lowered
+from r1kit.models import llama_like
 from r1kit.rollouts.cache import SlotCache
 from r1kit.rollouts.forward import Forward, model_forward
 from r1kit.rollouts.local import LocalSampler
@@ -117,7 +117,7 @@ def test_other_models_keep_their_module_tree(monkeypatch: pytest.MonkeyPatch) ->
     assert lowered_forward(make_model("llama", hidden_act="gelu")) is None
     windows = {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 8}
     assert lowered_forward(make_model("qwen2", **windows)) is None
-    monkeypatch.setattr(lowered, "_MOST_PARAMETERS", 10_000)
+    monkeypatch.setattr(llama_like, "_MOST_PARAMETERS", 10_000)
     assert lowered_forward(make_model("llama")) is None
 
 

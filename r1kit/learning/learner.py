@@ -44,6 +44,7 @@ from r1kit.models.attention import attention_of, takes_boundaries, training_atte
 from r1kit.models.logprobs import States, decoder_of, head_of, token_logprobs
 from r1kit.models.packable import require_packable
 from r1kit.models.precision import resolve
+from r1kit.models.written_decoder import takes, written_decoder
 
 
 class Learner:
@@ -206,10 +207,15 @@ class Learner:
     def _states(self, part: MicroBatch, model: nn.Module) -> States:
         """What `model` makes of the N positions before the tokens that carry loss."""
         narrow = self._dtype == torch.bfloat16
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
-            decoder = self._compiled if self._compiled and model is self.model else decoder_of(model)
-            inputs = part.inputs.decoder_inputs(attention_of(model))
-            hidden_RWD = decoder(**inputs, use_cache=False).last_hidden_state
+        compiled = self._compiled if model is self.model else None
+        written = None if compiled or part.inputs.packed else written_decoder(model)
+        if written is not None and takes(part.inputs.input_ids_RW):
+            dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
+            hidden_RWD = written(part.inputs.input_ids_RW, dtype)
+        else:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
+                inputs = part.inputs.decoder_inputs(attention_of(model))
+                hidden_RWD = (compiled or decoder_of(model))(**inputs, use_cache=False).last_hidden_state
         if narrow:
             hidden_RWD = hidden_RWD.bfloat16()
         # selecting first means that prompts and padding never meet the head

@@ -10,7 +10,7 @@ Shapes: N sequences times key-value heads, G query heads of each, T positions, D
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -38,37 +38,50 @@ class CausalAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """(N, G, T, D), already scaled; (N, T, D); (N, T, E) -> (N, G, T, E)."""
-        sequences, groups, length, _ = query.shape
-        mixed = query.new_empty(sequences, groups, length, value.shape[2])
-        saved = []
-        for begin, end in _blocks(length):
-            scores = torch.bmm(_rows(query, begin, end), key[:, :end].transpose(1, 2))
-            later = scores.view(sequences, groups, end - begin, end)[..., begin:]
-            later += torch.full_like(later[0, 0], -torch.inf).triu(1)
-            saved.append(scores.softmax(-1))
-            found = torch.bmm(saved[-1], value[:, :end])
-            mixed[:, :, begin:end] = found.view(sequences, groups, end - begin, -1)
-        ctx.save_for_backward(query, key, value, *saved)
+        mixed, weights = attend_causally(query, key, value)
+        ctx.save_for_backward(query, key, value, *weights)
         return mixed
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, G, T, E) -> the gradients of query, key and value."""
-        query, key, value, *saved = ctx.saved_tensors
-        grad_query = torch.empty_like(query)
-        grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
-        blocks = list(_blocks(query.shape[2]))
-        for (begin, end), weights in zip(blocks[::-1], saved[::-1], strict=True):
-            back = _rows(grad, begin, end)
-            grad_value[:, :end] += torch.bmm(weights.transpose(1, 2), back)
-            grad_weights = torch.bmm(back, value[:, :end].transpose(1, 2))
-            # the derivative of softmax: w * (g - sum(w * g))
-            grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
-            grad_key[:, :end] += torch.bmm(grad_scores.transpose(1, 2), _rows(query, begin, end))
-            found = torch.bmm(grad_scores, key[:, :end])
-            grad_query[:, :, begin:end] = found.view(*query.shape[:2], end - begin, -1)
-        return grad_query, grad_key, grad_value
+        query, key, value, *weights = ctx.saved_tensors
+        return attend_causally_backward(grad, query, key, value, weights)
+
+
+def attend_causally(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The mixture of `causal_attention` and, block by block, the probabilities that its derivative needs."""
+    sequences, groups, length, _ = query.shape
+    mixed = query.new_empty(sequences, groups, length, value.shape[2])
+    saved = []
+    for begin, end in _blocks(length):
+        scores = torch.bmm(_rows(query, begin, end), key[:, :end].transpose(1, 2))
+        later = scores.view(sequences, groups, end - begin, end)[..., begin:]
+        later += torch.full_like(later[0, 0], -torch.inf).triu(1)
+        saved.append(scores.softmax(-1))
+        found = torch.bmm(saved[-1], value[:, :end])
+        mixed[:, :, begin:end] = found.view(sequences, groups, end - begin, -1)
+    return mixed, saved
+
+
+def attend_causally_backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, saved: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, G, T, E) -> the gradients of query, key and value, from the probabilities of the blocks."""
+    grad_query = torch.empty_like(query)
+    grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
+    blocks = list(_blocks(query.shape[2]))
+    for (begin, end), weights in zip(blocks[::-1], saved[::-1], strict=True):
+        back = _rows(grad, begin, end)
+        grad_value[:, :end] += torch.bmm(weights.transpose(1, 2), back)
+        grad_weights = torch.bmm(back, value[:, :end].transpose(1, 2))
+        # the derivative of softmax: w * (g - sum(w * g))
+        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+        grad_key[:, :end] += torch.bmm(grad_scores.transpose(1, 2), _rows(query, begin, end))
+        found = torch.bmm(grad_scores, key[:, :end])
+        grad_query[:, :, begin:end] = found.view(*query.shape[:2], end - begin, -1)
+    return grad_query, grad_key, grad_value
 
 
 def _blocks(length: int) -> Iterator[tuple[int, int]]:

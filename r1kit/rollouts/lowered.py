@@ -17,16 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, rms_norm, silu
-from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
-from transformers.activations import SiLUActivation
 
+from r1kit.models.llama_like import is_small_llama_like
 from r1kit.rollouts.attention import attend
 from r1kit.rollouts.cache import SlotCache
 from r1kit.rollouts.forward import Forward
-
-_FAMILIES = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
-_PARTS = (nn.Linear, nn.Embedding, nn.ModuleList, SiLUActivation)  # besides the family's own modules
-_MOST_PARAMETERS = 30_000_000  # joined weights are copies, and in larger models arithmetic rules anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +68,9 @@ class _Layer:
 def lowered_forward(model: Any) -> Forward | None:
     """The step of `model` with its weights of now, or None where the module tree has to compute it.
 
-    That is any model but a small Llama, Qwen2 or Qwen3 on a CPU, with full attention, made of the library's
-    own modules and no others, none of them hooked.
+    That is any model but a small Llama, Qwen2 or Qwen3 on a CPU, see `is_small_llama_like`.
     """
-    if type(model) not in _FAMILIES or model.device.type != "cpu":
-        return None
-    config, parameters = model.config, list(model.parameters())
-    full = all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or ())
-    small = sum(p.numel() for p in parameters) <= _MOST_PARAMETERS
-    plain = all(_plain(module, type(model).__module__) for module in model.modules())
-    dense = all(type(p) is nn.Parameter for p in parameters) and model.lm_head.bias is None
-    if not (full and small and plain and dense and len(model.model.layers) == config.num_hidden_layers):
+    if not is_small_llama_like(model):
         return None
     layers = [_lowered(layer) for layer in model.model.layers]
 
@@ -91,12 +78,6 @@ def lowered_forward(model: Any) -> Forward | None:
         return _step(model, layers, tokens_B, positions_B, mask, cache)
 
     return forward
-
-
-def _plain(module: Any, family: str) -> bool:
-    """Whether a module of a model of this family computes what it did when the library made it."""
-    known = type(module) in _PARTS or type(module).__module__ == family
-    return known and not (module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
 
 
 def _lowered(layer: Any) -> _Layer:

@@ -1,0 +1,191 @@
+"""The training pass written out, against numerical derivatives and the module tree of `transformers`."""
+
+from __future__ import annotations
+
+import copy
+from statistics import fmean
+from typing import Any
+
+import pytest
+import torch
+from test_sampler import make_model
+from torch import Tensor, nn
+
+from r1kit.learning import learner as learning
+from r1kit.learning.batch import EncodedDocument, make_batch
+from r1kit.learning.learner import Learner
+from r1kit.learning.losses import policy_loss
+from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings
+from r1kit.models.attention import LONGEST, training_attention_in_use
+from r1kit.models.written import LayerShape, Rotation, WrittenLayer
+from r1kit.models.written_decoder import written_decoder
+
+DECODERS: list[tuple[str, dict[str, Any]]] = [
+    ("llama", {}),
+    ("llama", {"tie_word_embeddings": True, "head_dim": 4}),
+    ("llama", {"num_key_value_heads": 1, "rms_norm_eps": 0.1}),
+    ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0}}),
+    ("qwen2", {}),  # biases of queries, keys and values
+]
+
+
+def changed(family: str, changes: dict[str, Any]) -> Any:
+    """A model whose gains and biases are not 1 and 0."""
+    model = make_model(family, **changes).train()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name or "bias" in name:
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.3)
+    return model
+
+
+def by_modules(model: Any, tokens: Tensor, narrow: bool = False) -> Tensor:
+    with training_attention_in_use(model), torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+        states: Tensor = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+    return states
+
+
+def with_gradients(model: Any, states: Tensor) -> dict[str, Tensor]:
+    """The states and, of a fixed direction, the gradients of all weights below the head."""
+    direction = torch.randn(states.shape, generator=torch.Generator().manual_seed(3))
+    model.zero_grad()
+    (states * direction.to(states.dtype)).sum().backward()
+    return {"states": states.detach()} | {
+        name: parameter.grad.double()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_layers_gradients_are_the_numerical_ones(biased: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, length, width, queries, keys, head, feed = 2, 5, 6, 4, 2, 4, 7
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True)
+
+    rotation = Rotation(*(drawn(length, head).detach() for _ in range(2)))
+    projected = (2 * queries + 3 * keys) * head
+    weights = [
+        drawn(projected, width), drawn(projected) if biased else None, drawn(width, queries * head),
+        drawn(feed, width), drawn(feed, width), drawn(width, feed),
+    ]  # fmt: skip
+    shape = LayerShape(queries, keys, 0.1, 0.3)
+    assert torch.autograd.gradcheck(
+        lambda x, *w: WrittenLayer.apply(x, shape, rotation, *w), [drawn(rows, length, width), *weights]
+    )
+
+
+@pytest.mark.parametrize(("family", "changes"), DECODERS)
+@pytest.mark.parametrize("length", [1, 67])
+def test_states_and_gradients_are_those_of_the_module_tree(
+    family: str, changes: dict[str, Any], length: int
+) -> None:
+    model = changed(family, changes)
+    tokens = torch.randint(2, 70, (3, length), generator=torch.Generator().manual_seed(1))
+    written = written_decoder(model)
+    assert written is not None
+    ours = with_gradients(model, written(tokens, torch.float32))
+    theirs = with_gradients(model, by_modules(model, tokens))
+    assert ours.keys() == theirs.keys()
+    for name, expected in theirs.items():
+        torch.testing.assert_close(
+            ours[name], expected, rtol=0, atol=2e-5 * float(expected.abs().max()), msg=name
+        )
+
+
+def test_in_16_bits_it_is_as_close_to_the_exact_results_as_autocast() -> None:
+    ours, theirs = [], []
+    for family, changes in DECODERS:
+        model = changed(family, changes)
+        written = written_decoder(model)
+        assert written is not None
+        for seed in range(3):
+            tokens = torch.randint(2, 70, (16, 40), generator=torch.Generator().manual_seed(seed))
+            exact = with_gradients(model, by_modules(model, tokens))
+            ours += errors(with_gradients(model, written(tokens, torch.bfloat16)), exact)
+            theirs += errors(with_gradients(model, by_modules(model, tokens, narrow=True)), exact)
+    assert 0 < fmean(ours) < 1.15 * fmean(theirs) < 0.15
+
+
+def errors(found: dict[str, Tensor], exact: dict[str, Tensor]) -> list[float]:
+    """How far each is from the exact one, as a share of it."""
+    return [float((found[name] - exact[name]).norm() / exact[name].norm()) for name in exact]
+
+
+def hooked(model: Any) -> Any:
+    model.model.layers[0].mlp.register_forward_hook(lambda *_: None)
+    return model
+
+
+def recomputing(model: Any) -> Any:
+    model.gradient_checkpointing_enable()
+    return model
+
+
+OTHERS = [
+    make_model("qwen3"),  # a norm for each head
+    make_model("llama", attention_bias=True),
+    make_model("llama", mlp_bias=True),
+    make_model("deepseek_v3"),
+    hooked(make_model("llama")),
+    recomputing(make_model("llama")),
+]
+
+
+@pytest.mark.parametrize(
+    "model", OTHERS, ids=["qwen3", "bias", "mlp bias", "deepseek", "hooked", "recomputing"]
+)
+def test_other_models_are_left_to_their_modules(model: Any) -> None:
+    assert written_decoder(model) is None
+
+
+def updated(
+    model: nn.Module, length: int, monkeypatch: pytest.MonkeyPatch, written: Any, **batch: Any
+) -> tuple[dict[str, float], list[Tensor], int]:
+    """Statistics, weights and the number of passes written out, of one update."""
+    calls = 0
+
+    def spied(model: Any) -> Any:
+        decode = written(model)
+
+        def counted(tokens: Tensor, dtype: torch.dtype) -> Tensor:
+            nonlocal calls
+            calls += 1
+            return decode(tokens, dtype)
+
+        return None if decode is None else counted
+
+    monkeypatch.setattr(learning, "written_decoder", spied)
+    generator = torch.Generator().manual_seed(5)
+    documents = [
+        EncodedDocument(tuple(torch.randint(2, 70, (n,), generator=generator).tolist()), 3)
+        for n in (length, 9, 14, 5)
+    ]
+    logprobs = [[-1.0] * (len(document.tokens) - 3) for document in documents]
+    cut = make_batch(documents, advantages=[1.0, -1.0, 0.5, 2.0], sampler_logprobs=logprobs)
+    settings = BatchSettings(precision="float32", tokens_per_microbatch=2048, **batch)
+    learner = Learner(copy.deepcopy(model), OptimizerSettings(), settings, total_updates=1)
+    stats = learner.update(cut, policy_loss(ObjectiveSettings(kl_beta=0.0)))
+    return stats, [parameter.detach() for parameter in learner.model.parameters()], calls
+
+
+def test_an_update_is_the_same_by_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = changed("llama", {})
+    stats, weights, calls = updated(model, 20, monkeypatch, written_decoder)
+    expected, expected_weights, none = updated(model, 20, monkeypatch, lambda model: None)
+    assert calls >= 1
+    assert none == 0
+    assert stats == pytest.approx(expected, rel=1e-5, abs=1e-7)
+    moved = [(a - b).norm() for a, b in zip(expected_weights, model.parameters(), strict=True)]
+    apart = [(a - b).norm() for a, b in zip(weights, expected_weights, strict=True)]
+    assert sum(apart) < 1e-3 * sum(moved)
+
+
+def test_long_rows_and_packed_ones_are_left_to_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = changed("llama", {"max_position_embeddings": 1024})
+    _, _, calls = updated(model, LONGEST + 1, monkeypatch, written_decoder)
+    assert calls >= 1  # the short rows' part
+    _, _, calls = updated(model, 20, monkeypatch, written_decoder, packing=True)
+    assert calls == 0
