@@ -131,11 +131,12 @@ OTHERS = [
     make_model("deepseek_v3"),
     hooked(make_model("llama")),
     recomputing(make_model("llama")),
+    make_model("llama").double(),
 ]
 
 
 @pytest.mark.parametrize(
-    "model", OTHERS, ids=["qwen3", "bias", "mlp bias", "deepseek", "hooked", "recomputing"]
+    "model", OTHERS, ids=["qwen3", "bias", "mlp bias", "deepseek", "hooked", "recomputing", "double"]
 )
 def test_other_models_are_left_to_their_modules(model: Any) -> None:
     assert written_decoder(model) is None

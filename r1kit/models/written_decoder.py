@@ -19,11 +19,13 @@ Decode = Callable[[Tensor, torch.dtype], Tensor]
 def written_decoder(model: Any) -> Decode | None:
     """The decoder of `model` written out, or None where the module tree has to compute it.
 
-    That is any model but a small Llama or Qwen2 on a CPU (`is_small_llama_like`), and one that shall
-    recompute its activations. The module tree under autocast is the oracle of its tests: the same numbers are
-    rounded, but for the norms' gains, which are multiplied into the weights.
+    That is any model but a small Llama or Qwen2 on a CPU (`is_small_llama_like`) with float32 weights, and
+    one that shall recompute its activations. The module tree under autocast is the oracle of its tests: the
+    same numbers are rounded, but for the norms' gains, which are multiplied into the weights.
     """
     if not is_small_llama_like(model) or model.is_gradient_checkpointing:
+        return None
+    if model.dtype != torch.float32:  # the library's norms are in float32 even where the weights are wider
         return None
     if not all(_is_written(layer) for layer in model.model.layers):
         return None
