@@ -21,6 +21,10 @@ PROCESS = {"cpu": 380 * MIB, "cuda": 600 * MIB}
 """The interpreter with torch and transformers, resident; of a CUDA device its context and libraries' workspaces."""
 _BATCH_TOKEN = 25  # bytes of a padded token of a batch: id 8, mask 1, advantage and three log-probabilities 16
 
+_LEFT = 0.5
+"""Of what an update took beyond weights and moments on a CPU, how much the C library's heap still has when the next
+rollouts are sampled; measured 0.3 to 0.6 (docs/memory.md)."""
+
 PARTS = (
     *("process", "weights", "gradients", "optimizer", "reference", "critic", "other models"),
     *("sampler", "cache", "activations", "logits", "rollouts"),
@@ -92,6 +96,9 @@ def reinforcement(
     if arithmetic.narrow:
         held["sampler"] = shape.parameters * arithmetic.number
     drawn = _sampling(shape, draws, arithmetic, device_memory, held)
+    if arithmetic.device == "cpu":
+        left = {"activations": round(_LEFT * found.total)}
+        drawn = Phase(drawn.name, {**drawn.parts, **left})
     batch = _BATCH_TOKEN * draws.responses * draws.length
     data = {"rollouts": rollouts.HELD_TOKEN * draws.responses * draws.new + batch}
     return Estimate((drawn, Phase("learning", _learning(shape, found, held) | data)))

@@ -120,3 +120,22 @@ def read_config(folder: Path, name: str) -> Mapping[str, Any]:
     if not isinstance(config, dict):
         raise ModelError(f"{name}: config.json holds no settings")
     return config
+
+
+def config_for(shape: ModelShape) -> dict[str, Any]:
+    """A `config.json` of this shape, from which a model with random weights can be made."""
+    config = {
+        "model_type": shape.family,
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.feed_forward,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_width,
+        "max_position_embeddings": shape.context,
+        "tie_word_embeddings": shape.tied,
+    }
+    if shape.family == "mistral":
+        config["sliding_window"] = None  # as the sampler needs it
+    return config | ({"attention_bias": True} if shape.attention_bias else {})
