@@ -12,14 +12,19 @@ from time import perf_counter
 from rich.console import Console
 from rich.table import Table
 
+from r1kit.memory.limits import memory_limit
 from r1kit.memory.measure import measure
 from r1kit.pipeline.config import Recipe, load_recipe
 from r1kit.pipeline.footprint import Machine
 from r1kit.pipeline.measured import work_of
 from r1kit.pipeline.preflight import preflight
-from r1kit.memory.limits import memory_limit
 
-_PLAIN = {"num_hidden_layers": 4, "max_position_embeddings": 4096, "tie_word_embeddings": True, "head_dim": 32}
+_PLAIN = {
+    "num_hidden_layers": 4,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": True,
+    "head_dim": 32,
+}
 MODELS = {
     "llama-5M": _PLAIN
     | {"model_type": "llama", "vocab_size": 4096, "hidden_size": 256, "intermediate_size": 704}

@@ -114,7 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"r1kit {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="run a recipe, or go on with one"))
-    _add_preflight(commands.add_parser("preflight", help="what a recipe needs of memory and disk, part by part"))
+    _add_preflight(commands.add_parser("preflight", help="what a recipe needs of memory and disk"))
     _add_eval(commands.add_parser("eval", help="test a model on a task"))
     _add_chat(commands.add_parser("chat", help="talk to a model; thinking and answer are shown apart"))
     _add_score(commands.add_parser("score", help="score stored completions, JSON lines in and out"))
@@ -148,24 +148,24 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 def _add_preflight(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Estimates what each stage of a recipe takes of memory and disk, without loading a model, and names the "
-        "settings to lower where it does not fit. Exit status 2 then."
+        "Estimates what each stage of a recipe takes of memory and disk, without loading a model, and "
+        "names the settings to lower where it does not fit. Exit status 2 then."
     )
     _add_recipe(parser)
     parser.add_argument("--out", type=Path, help="run folder whose disk counts (default: runs/NAME)")
     parser.add_argument(
         "--measure",
         action="store_true",
-        help="also run the longest batch of each stage, with random weights and tokens, in a process of its own",
+        help="also run the longest batch of each stage, in a process of its own",
     )
     parser.add_argument(
         "--prompt-tokens",
         type=_at_least_one,
         metavar="N",
-        help="tokens of the longest prompt (default: of the first problems, where they can be made here; else 512)",
+        help="longest prompt (default: that of the first problems, where they are generated; else 512)",
     )
     parser.add_argument(
-        "--memory-gib", type=_at_least_one, metavar="N", help="memory of another machine (default: of this one)"
+        "--memory-gib", type=_at_least_one, metavar="N", help="of another machine (default: of this one)"
     )
 
 

@@ -52,7 +52,8 @@ def preflight(arguments: argparse.Namespace) -> int:
 
 
 def _machine(recipe: Recipe, memory_gib: int | None) -> tuple[Machine, Limit]:
-    """What the recipe's device is, and its memory. With `memory_gib` a device that is not here may be meant."""
+    """What the recipe's device is, and its memory. With `memory_gib` a device that is not here may be
+    meant."""
     from r1kit.models.precision import resolve
     from r1kit.pipeline.machine import choose_device
 

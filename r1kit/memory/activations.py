@@ -1,11 +1,12 @@
 """Bytes that a micro-batch takes on its way through a decoder and back.
 
-The terms are what autograd keeps of the library's Llama-like layers, tensor by tensor; a test compares them with
-what it really keeps. The method is that of Korthikanti et al. 2022 (arXiv 2205.05198, section 4), for other layers.
+The terms are what autograd keeps of the library's Llama-like layers, tensor by tensor; a test compares them
+with what it really keeps. The method is that of Korthikanti et al. 2022 (arXiv 2205.05198, section 4), for
+other layers.
 
-Letters: e bytes of a number in matrix products (2 under bfloat16 autocast, 4 in float32), D width, Q and K widths of
-all queries and of all keys, F inner width, H query heads, G key-value heads, T positions of a row, V vocabulary, N
-tokens of the micro-batch with their padding.
+Letters: e bytes of a number in matrix products (2 under bfloat16 autocast, 4 in float32), D width, Q and K
+widths of all queries and of all keys, F inner width, H query heads, G key-value heads, T positions of a row,
+V vocabulary, N tokens of the micro-batch with their padding.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from r1kit.memory.shapes import ModelShape
 from r1kit.models.attention import LONGEST
 from r1kit.models.causal import BLOCK
-
 
 _OWN_PAGES = 32 << 20  # bytes; M_MMAP_THRESHOLD's largest own choice on 64-bit machines, mallopt(3)
 
@@ -34,12 +34,13 @@ class Arithmetic:
 
 
 def kept_by_layer(shape: ModelShape, length: int, arithmetic: Arithmetic) -> list[int]:
-    """Bytes for each token of each tensor that autograd keeps of one layer, in rows of `length`; weights apart.
+    """Bytes for each token of each tensor that autograd keeps of one layer, in rows of `length`; weights
+    apart.
 
-    Each of two norms keeps its float32 input and the normalised one, and a root (4D, 4D, 4). The inputs of q, k and v
-    are one tensor in float32, and a cast for each under autocast (3 of eD); likewise those of gate and up (2 of eD).
-    Attention keeps queries, output, keys and values (eQ, eQ, eK, eK), the feed-forward layer gate, silu(gate), up and
-    their product (4 of eF).
+    Each of two norms keeps its float32 input and the normalised one, and a root (4D, 4D, 4). The inputs of
+    q, k and v are one tensor in float32, and a cast for each under autocast (3 of eD); likewise those of
+    gate and up (2 of eD). Attention keeps queries, output, keys and values (eQ, eQ, eK, eK), the
+    feed-forward layer gate, silu(gate), up and their product (4 of eF).
     """
     e, width = arithmetic.number, shape.width
     inputs = [e * width] * (5 if arithmetic.narrow else 2)
@@ -49,7 +50,8 @@ def kept_by_layer(shape: ModelShape, length: int, arithmetic: Arithmetic) -> lis
 
 
 def _kept_by_head_norms(shape: ModelShape, arithmetic: Arithmetic) -> list[int]:
-    """Qwen3: of queries and keys the float32 input, what is normalised (in e bytes), and a root for each head."""
+    """Qwen3: of queries and keys the float32 input, what is normalised (in e bytes), and a root for each
+    head."""
     if not shape.normalises_heads:
         return []
     sides = ((shape.query_width, shape.heads), (shape.kv_width, shape.kv_heads))
@@ -57,8 +59,8 @@ def _kept_by_head_norms(shape: ModelShape, arithmetic: Arithmetic) -> list[int]:
 
 
 def _kept_scores(shape: ModelShape, length: int, arithmetic: Arithmetic) -> list[int]:
-    """Of attention's scores: on a CPU up to `LONGEST` tokens the probabilities of each block of queries; else a sum per
-    head.
+    """Of attention's scores: on a CPU up to `LONGEST` tokens the probabilities of each block of queries;
+    else a sum per head.
     """
     if arithmetic.device != "cpu" or length > LONGEST:
         return [4 * shape.heads]
@@ -70,22 +72,25 @@ def _kept_scores(shape: ModelShape, length: int, arithmetic: Arithmetic) -> list
 def holes(shape: ModelShape, tokens: int, length: int, arithmetic: Arithmetic) -> int:
     """Bytes that lie idle between a micro-batch's tensors on a CPU: twice what one layer keeps.
 
-    Measured, not derived (docs/memory.md). The GNU C library takes blocks below 32 MiB from one heap, where those of
-    different lives and sizes leave gaps; larger ones have pages of their own, which go back at once.
+    Measured, not derived (docs/memory.md). The GNU C library takes blocks below 32 MiB from one heap, where
+    those of different lives and sizes leave gaps; larger ones have pages of their own, which go back at once.
     """
     if arithmetic.device != "cpu":
         return 0
-    return 2 * sum(size * tokens for size in kept_by_layer(shape, length, arithmetic) if size * tokens < _OWN_PAGES)
+    return 2 * sum(
+        size * tokens for size in kept_by_layer(shape, length, arithmetic) if size * tokens < _OWN_PAGES
+    )
 
 
 def kept(
     shape: ModelShape, tokens: int, length: int, arithmetic: Arithmetic, *, checkpointing: bool
 ) -> tuple[int, int]:
-    """Bytes that autograd keeps of a micro-batch of `tokens` in rows of `length`: when its forward pass is done, and
-    while its last layer passes gradients back.
+    """Bytes that autograd keeps of a micro-batch of `tokens` in rows of `length`: when its forward pass is
+    done, and while its last layer passes gradients back.
 
-    Every layer's own and the last norm's, and once the weights as they were cast for the products. With gradient
-    checkpointing it is each layer's float32 input; one layer is computed again before it passes gradients back.
+    Every layer's own and the last norm's, and once the weights as they were cast for the products. With
+    gradient checkpointing it is each layer's float32 input; one layer is computed again before it passes
+    gradients back.
     """
     layer = tokens * sum(kept_by_layer(shape, length, arithmetic))
     layer += arithmetic.number * shape.layer_matrices if arithmetic.narrow else 0
@@ -97,9 +102,9 @@ def kept(
 
 
 def passing_back(shape: ModelShape, tokens: int, arithmetic: Arithmetic) -> int:
-    """Bytes for the gradients on their way through one layer: those of the residual stream in float32, before and after
-    it is added to (8D), of gate, up and their product (3eF) and of their inputs (2eD); and one matrix's gradient,
-    before and after it is made float32.
+    """Bytes for the gradients on their way through one layer: those of the residual stream in float32,
+    before and after it is added to (8D), of gate, up and their product (3eF) and of their inputs (2eD); and
+    one matrix's gradient, before and after it is made float32.
     """
     e = arithmetic.number
     largest = shape.width * shape.feed_forward
@@ -109,15 +114,16 @@ def passing_back(shape: ModelShape, tokens: int, arithmetic: Arithmetic) -> int:
 def head_forward(shape: ModelShape, predicted: int, chunk: int, arithmetic: Arithmetic) -> int:
     """Bytes for log-probabilities and entropies of `predicted` tokens, `chunk` at a time, without gradient.
 
-    Four float32 tables of chunk x V exist where the entropy is summed; the head is cast (eVD); hidden states are eD.
+    Four float32 tables of chunk x V exist where the entropy is summed; the head is cast (eVD); hidden states
+    are eD.
     """
     cast = arithmetic.number * shape.vocabulary * shape.width if arithmetic.narrow else 0
     return 16 * min(chunk, predicted) * shape.vocabulary + cast + predicted * arithmetic.number * shape.width
 
 
 def head_backward(shape: ModelShape, predicted: int, chunk: int, arithmetic: Arithmetic) -> int:
-    """Bytes for the head's gradients: two tables of chunk x V, the float32 gradient of the head (4VD) with a chunk's
-    share of it (eVD), the head cast twice, and hidden states with their gradients.
+    """Bytes for the head's gradients: two tables of chunk x V, the float32 gradient of the head (4VD) with a
+    chunk's share of it (eVD), the head cast twice, and hidden states with their gradients.
     """
     e, matrix = arithmetic.number, shape.vocabulary * shape.width
     tables = (4 + e) * min(chunk, predicted) * shape.vocabulary

@@ -1,7 +1,8 @@
 """What each part of a piece of work takes, part by part, and its peak.
 
-Bytes of a parameter: 4 for its float32 weight, 4 for its gradient, 8 for AdamW's two moments (Rajbhandari et al. 2020,
-arXiv 1910.02054, section 3.1, with float32 where they have 16 bits), e for the copy that a sampler decodes with.
+Bytes of a parameter: 4 for its float32 weight, 4 for its gradient, 8 for AdamW's two moments (Rajbhandari et
+al. 2020, arXiv 1910.02054, section 3.1, with float32 where they have 16 bits), e for the copy that a sampler
+decodes with.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from r1kit.memory.shapes import ModelShape
 MIB = 1 << 20
 WEIGHT, GRADIENT, MOMENTS = 4, 4, 8
 PROCESS = {"cpu": 380 * MIB, "cuda": 600 * MIB}
-"""The interpreter with torch and transformers, resident; of a CUDA device its context and libraries' workspaces."""
-_BATCH_TOKEN = 25  # bytes of a padded token of a batch: id 8, mask 1, advantage and three log-probabilities 16
+"""The interpreter with torch and transformers, resident; of a CUDA device its context and libraries'
+workspaces."""
+_BATCH_TOKEN = (
+    25  # bytes of a padded token of a batch: id 8, mask 1, advantage and three log-probabilities 16
+)
 
 _LEFT = 0.5
-"""Of what an update took beyond weights and moments on a CPU, how much the C library's heap still has when the next
-rollouts are sampled; measured 0.3 to 0.6 (docs/memory.md)."""
+"""Of what an update took beyond weights and moments on a CPU, how much the C library's heap still has when
+the next rollouts are sampled; measured 0.3 to 0.6 (docs/memory.md)."""
 
 PARTS = (
     *("process", "weights", "gradients", "optimizer", "reference", "critic", "other models"),
@@ -119,7 +123,11 @@ def _models(shape: ModelShape, company: Company, arithmetic: Arithmetic) -> dict
 
 
 def _learning(shape: ModelShape, found: Cost, held: Mapping[str, int]) -> dict[str, int]:
-    work = {"gradients": GRADIENT * shape.parameters, "activations": found.activations, "logits": found.logits}
+    work = {
+        "gradients": GRADIENT * shape.parameters,
+        "activations": found.activations,
+        "logits": found.logits,
+    }
     return {**held, **work}
 
 

@@ -37,7 +37,8 @@ def container_limit(groups: Path, own: Path) -> int | None:
 
     Args:
         groups: where they are mounted, /sys/fs/cgroup.
-        own: which this process is in, /proc/self/cgroup: `0::/path` (version 2) or `4:memory:/path` (version 1).
+        own: which this process is in, /proc/self/cgroup: `0::/path` (version 2) or `4:memory:/path` (version
+        1).
 
     A group's path may be the host's, which a container does not see; its own is then the mount itself.
     """

@@ -1,7 +1,9 @@
-"""The longest batch, really run: in a process of its own, with random weights and tokens, and its peak of memory.
+"""The longest batch, really run: in a process of its own, with random weights and tokens, and its peak of
+memory.
 
-`python -m r1kit.memory.measure` reads one `Work` as JSON and writes `{"sampling": bytes, "learning": bytes}`, what was
-resident at most in each phase (Linux: VmHWM; elsewhere and on CUDA the process's or device's peak so far).
+`python -m r1kit.memory.measure` reads one `Work` as JSON and writes `{"sampling": bytes, "learning":
+bytes}`, what was resident at most in each phase (Linux: VmHWM; elsewhere and on CUDA the process's or
+device's peak so far).
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def measure(work: Work) -> dict[str, int]:
 
 
 def run(work: Work) -> dict[str, int]:
-    """The work, in this process: two updates, of which the second finds moments, with the sampling between them."""
+    """The work, in this process: two updates, of which the second finds moments, with the sampling between
+    them."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     if work.threads:
@@ -103,7 +105,8 @@ def run(work: Work) -> dict[str, int]:
     if work.rl is not None:
         return _reinforcement(model, work, work.rl)
     if work.rows:
-        learner = Learner(model, OptimizerSettings(), work.batch, total_updates=2)
+        cut = _of_this_size(work.batch, work)
+        learner = Learner(model, OptimizerSettings(), cut, total_updates=2)
         for _ in range(2):
             learner.update(_batch(work, model), supervised_loss)
         return {"learning": peak(work.device)}
@@ -114,7 +117,8 @@ def run(work: Work) -> dict[str, int]:
 
 def _reinforcement(model: nn.Module, work: Work, settings: RLSettings) -> dict[str, int]:
     whole = {"minibatches": 1, "rollout_epochs": 1}  # the sequences below are one minibatch
-    settings = settings.model_copy(update={"batch": settings.batch.model_copy(update=whole)})
+    batch = _of_this_size(settings.batch, work).model_copy(update=whole)
+    settings = settings.model_copy(update={"batch": batch})
     temperature = settings.sampling.temperature
     learner = Learner(model, settings.optimizer, settings.batch, total_updates=2, temperature=temperature)
     sampler = LocalSampler(model, _Tokens(), dtype=resolve(settings.batch.precision, work.device))
@@ -129,6 +133,11 @@ def _reinforcement(model: nn.Module, work: Work, settings: RLSettings) -> dict[s
     update_policy(learner, _batch(work, model), settings, reference, 2, critic)
     assert rollouts  # they are held meanwhile, as the loop does
     return {**found, "learning": peak(work.device)}
+
+
+def _of_this_size(batch: BatchSettings, work: Work) -> BatchSettings:
+    """The settings under which the sequences of `_batch` make two micro-batches."""
+    return batch.model_copy(update={"tokens_per_microbatch": work.rows * work.length})
 
 
 def _sample(sampler: LocalSampler, work: Work, model: Any) -> list[Any]:
@@ -153,7 +162,8 @@ def _batch(work: Work, model: Any) -> Batch:
 
 
 def peak(device: str) -> int:
-    """Bytes resident at most since the process began, or since `_start`; on CUDA what the allocator reserved."""
+    """Bytes resident at most since the process began, or since `_start`; on CUDA what the allocator
+    reserved."""
     if device == "cuda":
         return int(torch.cuda.max_memory_reserved())
     try:
@@ -167,7 +177,8 @@ def peak(device: str) -> int:
 
 
 def _start(device: str) -> int:
-    """Let `peak` begin anew, where the system can; bytes that are resident now, or 0 where it does not say."""
+    """Let `peak` begin anew, where the system can; bytes that are resident now, or 0 where it does not
+    say."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return 0
@@ -178,13 +189,5 @@ def _start(device: str) -> int:
     return peak(device)
 
 
-def _main(text: str) -> Mapping[str, int]:
-    from r1kit.pipeline.machine import choose_device
-
-    work = Work.model_validate_json(text)
-    choose_device(work.device, work.threads)
-    return run(work)
-
-
 if __name__ == "__main__":
-    print(json.dumps(_main(sys.stdin.read())))
+    print(json.dumps(run(Work.model_validate_json(sys.stdin.read()))))

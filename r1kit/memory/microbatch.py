@@ -1,7 +1,7 @@
 """The micro-batch of a training that takes the most memory, among all that its settings allow.
 
-The learner fills a micro-batch up to `tokens_per_microbatch`, padding included, or takes one longer sequence alone; on
-a CPU its rows are a power of two and their width a multiple of 16 (`learning/microbatches.py`).
+The learner fills a micro-batch up to `tokens_per_microbatch`, padding included, or takes one longer sequence
+alone; on a CPU its rows are a power of two and their width a multiple of 16 (`learning/microbatches.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from r1kit.learning.microbatches import ANY, FEW
+from r1kit.learning.microbatches import ANY, FEW, PART_COST
 from r1kit.memory import activations
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.shapes import ModelShape
@@ -53,8 +53,8 @@ class Cost:
 
 
 def cost(shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithmetic) -> Cost:
-    """The larger of two moments: the head at work over all that the forward pass keeps, and the gradients of a layer
-    on their way back, which with gradient checkpointing is being recomputed then.
+    """The larger of two moments: the head at work over all that the forward pass keeps, and the gradients of
+    a layer on their way back, which with gradient checkpointing is being recomputed then.
     """
     ended, passing = activations.kept(
         shape, micro.tokens, micro.length, arithmetic, checkpointing=training.checkpointing
@@ -72,7 +72,9 @@ def cost(shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithm
 
 def largest(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> tuple[Micro, Cost]:
     """The micro-batch that costs most, and its cost."""
-    found = ((micro, cost(shape, micro, training, arithmetic)) for micro in _possible(shape, training, arithmetic))
+    found = (
+        (micro, cost(shape, micro, training, arithmetic)) for micro in _possible(shape, training, arithmetic)
+    )
     return max(found, key=lambda pair: pair[1].total)
 
 
@@ -83,7 +85,7 @@ def _possible(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> 
     for length in sorted(grid.wide(width) for width in widths):
         fitting = max(1, training.budget // length)
         present = min(fitting, _present(training, length))
-        rows = _power_of_two(present, fitting) if few else present
+        rows = _power_of_two(present, fitting, length) if few else present
         learned = min(length - 1, training.learned or length)
         yield Micro(rows, length, rows * length, min(rows, present) * max(1, learned))
 
@@ -93,7 +95,12 @@ def _present(training: Training, length: int) -> int:
     return training.sequences if training.tokens is None else max(1, -(-training.tokens // length))
 
 
-def _power_of_two(rows: int, most: int) -> int:
-    """Rows that are computed for `rows` sequences: filled up to a power of two, or cut where that is above `most`."""
+def _power_of_two(rows: int, most: int, length: int) -> int:
+    """Rows that are computed for `rows` sequences of a length, in the largest of their parts.
+
+    They are filled up to a power of two, unless that is above `most`, or parts of 8, 4, 2 … rows cost less.
+    """
     up = FEW.high(rows)
-    return up if up <= most else up // 2
+    parts = rows.bit_count()
+    filled_up = up <= most and length * (up - rows) <= PART_COST * (parts - 1)
+    return up if filled_up else 1 << (rows.bit_length() - 1)

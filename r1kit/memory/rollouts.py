@@ -14,8 +14,8 @@ from r1kit.rollouts.lowered import MOST_PARAMETERS
 from r1kit.rollouts.memory import MOST_ROWS, ROWS_MEMORY, rows_within
 
 HELD_TOKEN = 104
-"""Bytes of one token of a finished response: three places in tuples, an int and two floats, as CPython 3.11-3.13
-has them (8 each, 32, 24 each)."""
+"""Bytes of one token of a finished response: three places in tuples, an int and two floats, as CPython
+3.11-3.13 has them (8 each, 32, 24 each)."""
 _RECORD = 16  # bytes on the device for one token drawn: its id and two float32
 _WIDTHS = 16  # positions attended to are a multiple of it
 
@@ -50,10 +50,13 @@ def rows_at_once(shape: ModelShape, draws: Draws, arithmetic: Arithmetic, device
 
 
 def capacities(draws: Draws) -> tuple[int, int]:
-    """Positions of a row for which there is room at the end, and before the last growth (0 without one)."""
-    held, before = max(draws.prompt - 1, 1), 0
-    for width in range(_WIDTHS, draws.length + _WIDTHS, _WIDTHS):
-        if width > held and width - _WIDTHS < draws.length:
+    """Positions of a row for which there is room at the end, and before the last growth (0 without one).
+
+    A prompt is stored but for its last token, and what is drawn but for the last one.
+    """
+    held, before = max(draws.prompt - 1, most_capacity(0)), 0
+    for width in range(_WIDTHS, draws.length - 1 + _WIDTHS, _WIDTHS):
+        if width > held:
             held, before = max(width, most_capacity(held)), held
     return held, before
 
@@ -65,9 +68,9 @@ def cache(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) ->
 
 
 def drawing(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:
-    """Bytes for the next tokens of all rows: logits (e), and float32 logits, distances to the largest, weights and
-    their sums (16); 4 more at other temperatures than 1. With top-k or top-p, where every token may stay: two
-    tables of 64-bit places, and two of 32 bits. And one layer's activations, e(4D + 3F).
+    """Bytes for the next tokens of all rows: logits (e), and float32 logits, distances to the largest,
+    weights and their sums (16); 4 more at other temperatures than 1. With top-k or top-p, where every token
+    may stay: two tables of 64-bit places, and two of 32 bits. And one layer's activations, e(4D + 3F).
     """
     e = arithmetic.number
     numbers = e + 16 + (4 if draws.warmed else 0) + (24 if draws.filtered else 0)
@@ -76,7 +79,8 @@ def drawing(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) 
 
 
 def results(draws: Draws, rows: int) -> int:
-    """Bytes of the responses of this call and of those held, and of what is recorded of the rows decoded at once."""
+    """Bytes of the responses of this call and of those held, and of what is recorded of the rows decoded at
+    once."""
     return HELD_TOKEN * (draws.responses + draws.held) * draws.new + _RECORD * rows * draws.new
 
 

@@ -1,7 +1,7 @@
 """The shape of a decoder and its number of parameters, from `config.json` alone.
 
-Known are Llama-like decoders: grouped-query attention, a gated feed-forward layer, norms by the root of the mean
-square, whatever their name among `FAMILIES`. Of others nothing is guessed.
+Known are Llama-like decoders: grouped-query attention, a gated feed-forward layer, norms by the root of the
+mean square, whatever their name among `FAMILIES`. Of others nothing is guessed.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def read_config(folder: Path, name: str) -> Mapping[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{name}: config.json cannot be read: {' '.join(str(error).split())[:160]}") from None
+        raise ModelError(
+            f"{name}: config.json cannot be read: {' '.join(str(error).split())[:160]}"
+        ) from None
     if not isinstance(config, dict):
         raise ModelError(f"{name}: config.json holds no settings")
     return config

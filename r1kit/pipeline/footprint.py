@@ -36,7 +36,9 @@ from r1kit.stages.settings import (
 )
 
 EVALUATION = "evaluation"
-_DOCUMENT = 512  # bytes of a page of the generated corpus, encoded: about 60 tokens of 4 and three Python objects
+_DOCUMENT = (
+    512  # bytes of a page of the generated corpus, encoded: about 60 tokens of 4 and three Python objects
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +128,10 @@ def _new(settings: PretrainStageSettings) -> ModelShape:
 
 
 def stage_estimate(spec: StageSpec, scene: Scene) -> Estimate:
-    """The memory of a stage, of its longest batch."""
-    for kind, estimated in _KINDS.items():
-        if isinstance(spec.settings, kind):
-            return estimated(spec, spec.settings, scene)
-    raise AssertionError(f"no estimate for {spec.kind}")
+    """The memory of a stage, of its longest batch; of a kind without an entry in `ESTIMATES` the process
+    alone."""
+    found = (estimated for kind, estimated in ESTIMATES.items() if isinstance(spec.settings, kind))
+    return next(found, _nothing)(spec, spec.settings, scene)
 
 
 def evaluation_estimate(settings: EvaluationSettings, source: str, problems: int, scene: Scene) -> Estimate:
@@ -196,7 +197,9 @@ def sft_work(settings: SFTStageSettings | CorpusTrainingSettings, shape: ModelSh
     )
 
 
-def _supervised(spec: StageSpec, settings: SFTStageSettings | CorpusTrainingSettings, scene: Scene) -> Estimate:
+def _supervised(
+    spec: StageSpec, settings: SFTStageSettings | CorpusTrainingSettings, scene: Scene
+) -> Estimate:
     shape = scene.shape(spec.name)
     arithmetic = scene.machine.arithmetic(settings.training.batch.precision)
     company = Company(others=[scene.shape(need.source) for need in spec.needs if need.makes == "model"])
@@ -236,7 +239,7 @@ def _nothing(spec: StageSpec, settings: Settings, scene: Scene) -> Estimate:
     return Estimate((Phase("writing", {"process": PROCESS[scene.machine.device]}),))
 
 
-_KINDS: Mapping[type[Settings], Callable[[StageSpec, Any, Scene], Estimate]] = {
+ESTIMATES: Mapping[type[Settings], Callable[[StageSpec, Any, Scene], Estimate]] = {
     RLStageSettings: _rl,
     SFTStageSettings: _supervised,
     CorpusTrainingSettings: _supervised,
@@ -246,3 +249,4 @@ _KINDS: Mapping[type[Settings], Callable[[StageSpec, Any, Scene], Estimate]] = {
     ColdStartStageSettings: _cold_start,
     DialogueDataSettings: _nothing,
 }
+"""By kind of settings; the first that fits counts."""

@@ -12,14 +12,19 @@ from r1kit.pipeline.config import Recipe
 from r1kit.pipeline.footprint import Scene, rl_work, sft_work
 from r1kit.pipeline.preflight import Item, test_problems
 from r1kit.rollouts.memory import MOST_ROWS
-from r1kit.stages.settings import CorpusTrainingSettings, EvaluationSettings, RLStageSettings, SFTStageSettings
+from r1kit.stages.settings import (
+    CorpusTrainingSettings,
+    EvaluationSettings,
+    RLStageSettings,
+    SFTStageSettings,
+)
 
 
 def work_of(recipe: Recipe, item: Item, scene: Scene) -> Work | None:
     """What to run for a stage or the evaluation; None for a stage that is not measured.
 
-    Measured are reinforcement learning without reward models and teachers, supervised training without a teacher, and
-    evaluation, as which the stages that only sample are.
+    Measured are reinforcement learning without reward models and teachers, supervised training without a
+    teacher, and evaluation, as which the stages that only sample are.
     """
     settings = item.settings
     if item.spec is not None and any(need.makes != "dataset" for need in item.spec.needs):
@@ -30,11 +35,15 @@ def work_of(recipe: Recipe, item: Item, scene: Scene) -> Work | None:
     if isinstance(settings, CorpusTrainingSettings | SFTStageSettings):
         shape, batch = scene.shape(item.name), settings.training.batch
         micro, _ = largest(shape, sft_work(settings, shape), scene.machine.arithmetic(batch.precision))
-        length = {"rows": micro.rows, "length": micro.length, "learned": micro.length - 1}
+        length: dict[str, Any] = {"rows": micro.rows, "length": micro.length, "learned": micro.length - 1}
         return Work(**_common(recipe, shape, scene), **length, batch=batch)
     if isinstance(settings, EvaluationSettings):
         problems = min(test_problems(recipe), max(1, MOST_ROWS // settings.samples))
-        asked = {"questions": problems, "group_size": settings.samples, "prompt": scene.prompt}
+        asked: dict[str, Any] = {
+            "questions": problems,
+            "group_size": settings.samples,
+            "prompt": scene.prompt,
+        }
         common = _common(recipe, scene.shape(item.model), scene)
         return Work(**common, **asked, sampling=settings.sampling(), precision=settings.precision)
     return None

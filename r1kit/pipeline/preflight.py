@@ -73,7 +73,9 @@ def preflight(recipe: Recipe, out: Path, limit: Limit, machine: Machine, prompt:
 
 
 def _items(recipe: Recipe, scene: Scene) -> tuple[Item, ...]:
-    items = [Item(spec.name, spec.settings, stage_estimate(spec, scene), spec, spec.name) for spec in recipe.stages]
+    items = [
+        Item(spec.name, spec.settings, stage_estimate(spec, scene), spec, spec.name) for spec in recipe.stages
+    ]
     settings = recipe.run.evaluation
     tested = _tested(recipe)
     if settings is not None and tested:
@@ -139,8 +141,8 @@ def _override(item: Item, change: Change) -> str:
 def require_memory(recipe: Recipe, stages: Collection[str], device: str) -> None:
     """Raise UserError when one of `stages` clearly cannot fit into memory.
 
-    Prompts count as one token, and the estimate as being too high by as much as it may be. Models of unknown shape are
-    let through.
+    Prompts count as one token, and the estimate as being too high by as much as it may be. Models of unknown
+    shape are let through.
     """
     from r1kit.models.precision import resolve
 
@@ -166,5 +168,3 @@ def require_memory(recipe: Recipe, stages: Collection[str], device: str) -> None
 def gib(size: int) -> str:
     """`"1.50 GiB"`, or `"512 MiB"` below one."""
     return f"{size / 2**30:.2f} GiB" if size >= 1 << 30 else f"{size / 2**20:.0f} MiB"
-
-

@@ -14,7 +14,8 @@ _LOOKED_AT = 256  # problems of each task
 
 
 def longest_prompt(recipe: Recipe) -> int | None:
-    """Tokens of the longest prompt among the first training problems of each stage's tasks, under its template.
+    """Tokens of the longest prompt among the first training problems of each stage's tasks, under its
+    template.
 
     Read by the base's tokenizer. None where the base is not packaged, nor a folder, or all tasks read data.
     """
@@ -41,5 +42,3 @@ def _asked(recipe: Recipe) -> Iterator[tuple[str, str]]:
         for name in spec.task_names:
             if not {"data", "test_data"} & recipe.run.tasks[name].keys():
                 yield from ((name, template) for template in spec.entry.templates(spec.settings))
-
-

@@ -53,10 +53,11 @@ class Change:
 
 
 def relief(settings: Settings, peak_of: Callable[[Any], int], limit: int) -> list[Change]:
-    """Changes that together bring the peak under the limit, the most effective first; each with those before it.
+    """Changes that together bring the peak under the limit, the most effective first; each with those before
+    it.
 
-    The last one has the mildest value that suffices, those before it their least. Where nothing suffices, `fits` is
-    false throughout. Settings without an effect are left out.
+    The last one has the mildest value that suffices, those before it their least. Where nothing suffices,
+    `fits` is false throughout. Settings without an effect are left out.
     """
     chosen: list[Change] = []
     while not (chosen and chosen[-1].fits):

@@ -103,8 +103,8 @@ def _base_parameters(recipe: Recipe) -> int:
 
 
 def _parameters_of(place: str, revision: str | None) -> int:
-    """Parameters of a model by its `config.json`; of another architecture by the size of its files, 0 for a hub
-    name.
+    """Parameters of a model by its `config.json`; of another architecture by the size of its files, 0 for a
+    hub name.
     """
     from r1kit.models.load import resolve_base
 
