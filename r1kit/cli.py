@@ -68,6 +68,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "run":
             from r1kit.commands.run import run as command
+        case "preflight":
+            from r1kit.commands.preflight import preflight as command
         case "eval":
             from r1kit.commands.evaluate import evaluate as command
         case "score":
@@ -97,7 +99,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
     # argparse takes no positional after an option, but `r1kit run laptop --out x seed=2` is natural.
-    if rest and (arguments.command != "run" or any(text.startswith("-") for text in rest)):
+    if rest and (arguments.command not in ("run", "preflight") or any(text.startswith("-") for text in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         arguments.overrides = [*arguments.overrides, *rest]
@@ -112,6 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"r1kit {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="run a recipe, or go on with one"))
+    _add_preflight(commands.add_parser("preflight", help="what a recipe needs of memory and disk"))
     _add_eval(commands.add_parser("eval", help="test a model on a task"))
     _add_chat(commands.add_parser("chat", help="talk to a model; thinking and answer are shown apart"))
     _add_score(commands.add_parser("score", help="score stored completions, JSON lines in and out"))
@@ -133,13 +136,43 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="name of a packaged recipe, or a .yaml file")
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="key=value",
         help="settings laid over it, e.g. stages.r1_zero.steps=10",
+    )
+
+
+def _add_preflight(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Estimates what each stage of a recipe takes of memory and disk, without loading a model, and "
+        "names the settings to lower where it does not fit. Exit status 2 then."
+    )
+    _add_recipe(parser)
+    parser.add_argument("--out", type=Path, help="run folder whose disk counts (default: runs/NAME)")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="also run the longest batch of each stage, in a process of its own",
+    )
+    parser.add_argument(
+        "--prompt-tokens",
+        type=_at_least_one,
+        metavar="N",
+        help="longest prompt (default: that of the first problems, where they are generated; else 512)",
+    )
+    parser.add_argument(
+        "--memory-gib", type=_at_least_one, metavar="N", help="of another machine (default: of this one)"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_recipe(parser)
+    parser.add_argument(
+        "--ignore-memory", action="store_true", help="start even where memory clearly does not suffice"
     )
     parser.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the folder")

@@ -21,6 +21,7 @@ ORDER = (
     ("report",),
     ("pipeline",),
     ("stages",),
+    ("memory",),
     ("learning",),
     ("rollouts",),
     ("rewards",),

@@ -94,6 +94,15 @@ BAD_LINES = [
         "stdin: row 2: field 'task': unknown task 'cuntdown'; did you mean 'countdown'?",
     ),
     ("[" * 100_000, "stdin: row 2: not JSON"),
+    ('{"completion": "x", "task": 3}', "stdin: row 2: field 'task' must be text, found 3"),
+    (
+        '{"completion": "x", "task": "knights_knaves"}',
+        "stdin: row 2: field 'solution' is missing; found completion, task",
+    ),
+    (
+        '{"completion": "x", "task": "knights_knaves", "solution": 3}',
+        "stdin: row 2: field 'solution' must be a list of true (knight) and false (knave), or name -> kind",
+    ),
 ]
 
 
@@ -125,6 +134,14 @@ def test_bytes_that_are_no_text_do_not_stop_the_stream(
     line = b'{"completion": "\xff\xfe <answer>1</answer>", "nums": [1], "target": 1}\n'
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line), encoding="utf-8"))
     assert cli.main(["score", "--task", "countdown"]) == 0
+    assert rows(capsys.readouterr().out)[0]["verdict"] == "correct"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["\ufeff" + json.dumps({"completion": GOOD, **REFERENCE}) + "\r"]
+    assert run_score(monkeypatch, lines, "--task", "countdown") == 0
     assert rows(capsys.readouterr().out)[0]["verdict"] == "correct"
 
 

@@ -62,6 +62,15 @@ def does(sample):
         case "tokens": return len(sample.completion.tokens)
         case "read": return len(input())
         case "print": print("{}"); os.write(1, b"{}")
+        case "fork": os.fork()
+        case "forge":
+            for number in range(3, 16):
+                try: os.write(number, b'{"value": 9}\\n')
+                except OSError: pass
+        case "babble":
+            for number in range(3, 16):
+                try: os.write(number, b'{"valued": 9}\\n')
+                except OSError: pass
         case "grow":
             kept = calls
             while True: kept.append(bytearray(1 << 20))
@@ -164,6 +173,21 @@ def test_a_batch_must_have_as_many_numbers_as_samples(mine: str) -> None:
     found = outcomes(mine, "rank", "few", "a")
     assert found == [Unscored("rank", Failure.WRONG_COUNT, "gave 1 values for 2 samples")] * 2
     assert ways(outcomes(mine, "rank", "spin", "a", "b")) == ["hung"] * 3
+
+
+def test_the_copy_of_a_term_that_forks_gives_no_values(mine: str) -> None:
+    specs = [TermSpec(name="does", file=mine)]
+    rubric = Rubric(specs, file_scorers(specs))
+    assert ways(rubric.outcomes([sample(text) for text in ("fork", "numbers", "fork")])) == [0.5, 18.0, 0.5]
+    assert ways(rubric.outcomes([sample(text) for text in ("numbers", "ok")])) == [18.0, 0.5]
+
+
+@pytest.mark.parametrize("text", ["forge", "babble"])
+def test_values_that_no_sample_asked_for_are_no_scores(mine: str, text: str) -> None:
+    specs = [TermSpec(name="does", file=mine)]
+    rubric = Rubric(specs, file_scorers(specs))
+    assert ways(rubric.outcomes([sample(text)])) == ["died"]
+    assert ways(rubric.outcomes([sample("numbers")])) == [18.0]
 
 
 def test_nothing_that_a_term_keeps_or_draws_outlives_a_step(mine: str) -> None:
@@ -328,7 +352,7 @@ def test_anything_else_is_a_typed_failure(value: object, failure: Failure) -> No
     assert (found.term, found.failure) == ("t", failure)
 
 
-@pytest.mark.parametrize("given", ["ab", b"ab", {1: 1, 2: 2}, 3, iter([1, 2])])
+@pytest.mark.parametrize("given", ["ab", b"ab", {1: 1, 2: 2}, {0.0, 1.0}, 3, iter([1, 2])])
 def test_a_batch_that_is_no_list_is_a_typed_failure(given: object) -> None:
     found = several("t", lambda samples, parameters: given, [1, 2], None)
     assert [outcome.failure for outcome in found if isinstance(outcome, Unscored)] == [Failure.WRONG_TYPE] * 2

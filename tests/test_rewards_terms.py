@@ -134,6 +134,7 @@ def test_thought_length_sees_thinking_over_many_lines() -> None:
     assert term("thought_length", thinking("line\n" * 201)) == 1.0  # 1004 characters
     assert term("thought_length", thinking("x" * 1000)) == 0.0
     assert term("thought_length", "x" * 2000) == 0.0
+    assert term("thought_length", thinking("\u200b" * 2000)) == 0.0  # of which nothing is seen
 
 
 @pytest.mark.parametrize(

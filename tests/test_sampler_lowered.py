@@ -117,7 +117,7 @@ def test_other_models_keep_their_module_tree(monkeypatch: pytest.MonkeyPatch) ->
     assert lowered_forward(make_model("llama", hidden_act="gelu")) is None
     windows = {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 8}
     assert lowered_forward(make_model("qwen2", **windows)) is None
-    monkeypatch.setattr(llama_like, "_MOST_PARAMETERS", 10_000)
+    monkeypatch.setattr(llama_like, "MOST_PARAMETERS", 10_000)
     assert lowered_forward(make_model("llama")) is None
 
 

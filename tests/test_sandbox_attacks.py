@@ -14,6 +14,7 @@ from bench.sandbox_attacks.attacks import ATTACKS, CONTROLLED, NOT_IN_A_PLAIN_PR
 from bench.sandbox_attacks.hacks import HACKS
 from bench.sandbox_attacks.idioms import IDIOMS
 from bench.sandbox_attacks.suite import FAST_SECONDS, attack_rows, hack_rows, idiom_rows
+from bench.sandbox_attacks.victims import settled
 from r1kit.rewards.programs import CodeParameters
 from r1kit.verify.programs import run_program
 from r1kit.verify.sandbox.protection import find_protection
@@ -54,6 +55,15 @@ def test_each_class_of_attack_succeeds_in_a_plain_process_and_is_seen(
         (False, "read a secret"),
         (False, "made contact (tcp)"),
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="watches /proc")
+def test_a_process_that_takes_long_to_fall_asleep_is_not_hurt() -> None:
+    busy = "import time, signal\nwhile time.process_time() < 1.5: pass\nsignal.pause()"
+    with subprocess.Popen([sys.executable, "-S", "-c", busy]) as process:
+        assert settled(process.pid) == "S"
+        process.kill()
+        assert settled(process.pid) == "Z"
 
 
 @pytest.mark.skipif(not find_protection().safe, reason="this machine has no sandbox")

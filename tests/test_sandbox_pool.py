@@ -330,6 +330,46 @@ def test_the_tests_of_a_script_share_one_limit_of_time(zygote: Zygote) -> None:
     assert run.results in ((), (Result(""),), (Result(""), Result("")))
 
 
+BRIEF = Limits(wall_seconds=600.0, sleep_seconds=0.4)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "time.sleep(900)",
+        "threading.Event().wait()",
+        "[threading.Thread(target=time.sleep, args=(900,)).start() for _ in range(9)], time.sleep(900)",
+        "while True: time.sleep(0.02)",
+    ],
+)
+def test_a_program_that_does_nothing_is_ended_long_before_the_clock(zygote: Zygote, code: str) -> None:
+    run = zygote.run(f"import threading, time\ndef f(x):\n    {code}", "f", ["[0]"], BRIEF)
+    assert run.ending is Ending.TOO_SLOW
+    assert value(zygote.run("def f(x): return 1", "f", ["[0]"], BRIEF)) == 1
+
+
+def test_the_tests_of_a_script_share_one_limit_of_sleep(zygote: Zygote) -> None:
+    run = zygote.run("import time\ntime.sleep(0.3)", None, [""] * 5, BRIEF)
+    assert run.ending is Ending.TOO_SLOW
+    assert len(run.results) < 5
+
+
+def test_who_waits_for_a_thread_that_works_is_not_asleep(zygote: Zygote) -> None:
+    code = (
+        "import threading, time\ndef f(x):\n    def work():\n"
+        "        while time.process_time() < 1: pass\n"
+        "    thread = threading.Thread(target=work)\n    thread.start()\n    thread.join()\n    return x"
+    )
+    assert value(zygote.run(code, "f", ["[7]"], BRIEF)) == 7
+
+
+def test_programs_that_sleep_leave_the_batch_time_for_the_others(pool: Pool) -> None:
+    tests, limits = [{"args": [0], "expected": 0}], Limits(wall_seconds=60.0, sleep_seconds=0.4)
+    sleeps = Check("import time\ntime.sleep(900)\nf = abs", "f", tests, limits)
+    verdicts = check_programs([*[sleeps] * 6, Check("f = abs", "f", tests, limits)], pool, 2, 50.0)
+    assert [verdict.outcome for verdict in verdicts] == [*[Outcome.TIMEOUT] * 6, Outcome.CORRECT]
+
+
 def test_unseeded_random_numbers_repeat(zygote: Zygote) -> None:
     code = "import random\ndef f(x): return [random.random(), random.randint(0, 10**9)]"
     assert value(zygote.run(code, "f", ["[1]"], LIMITS)) == value(zygote.run(code, "f", ["[1]"], LIMITS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 
 import pytest
 from hypothesis import example, given, settings
@@ -64,8 +65,13 @@ texts = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(st
 def strict_by_split(text: str) -> bool:
     """The strict form by splitting at every tag: tags in order, text in the blocks, white space around."""
     parts = re.split("(</?(?:think|answer)>)", text)
-    blank = [not part.strip() for part in parts[::2]]
-    return parts[1::2] == list(TAGS) and blank == [True, False, True, False, True]
+    around, inside = parts[::4], parts[2::4]
+    return parts[1::2] == list(TAGS) and not "".join(around).strip() and all(map(seen, inside))
+
+
+def seen(text: str) -> bool:
+    """Whether some character is neither white space nor, for Unicode, a control or format character."""
+    return any(not (char.isspace() or unicodedata.category(char) in ("Cc", "Cf")) for char in text)
 
 
 def answers_by_scan(text: str) -> set[str]:
@@ -82,13 +88,15 @@ def answers_by_scan(text: str) -> set[str]:
             inside = None
         elif inside is not None:
             inside += part
-    return {answer.strip() for answer in found if answer.strip()}
+    return {answer.strip() for answer in found if seen(answer)}
 
 
 @settings(max_examples=400)
 @given(texts)
 @example("<think>a</think> <answer>5</answer>")
 @example("<answer>5<answer>6</answer></answer>")
+@example("<think>\u200b</think><answer>5</answer>")
+@example("<think>a</think><answer>\x00\u2060</answer>")
 @example("<think>a</think><answer>5</answer><think><answer>6</answer>")
 def test_every_text_is_read_as_an_independent_reading_says(text: str) -> None:
     parsed = parse(text)

@@ -175,3 +175,55 @@ def test_a_unit_that_the_gold_lacks_counts_unless_units_are_optional(word: str) 
 )
 def test_a_word_that_changes_the_number_is_no_unit(word: str) -> None:
     assert not check(f"18 {word}", "18", Declared(units="optional")).correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"\$12.50", "12 dollars and 50 cents"),
+        (r"\$12.50", "12 dollars, 50 cents"),
+        ("1.5 hours", "1 hour 30 minutes"),
+        ("80 minutes", "1 hour and 20 minutes"),
+        ("2 hours 30 minutes", "2.5 hours"),
+        (r"2\text{ hours }30\text{ minutes}", "2 h 30 min"),
+        ("63 inches", "5 feet 3 inches"),
+        ("90 min", "1h 30min"),
+        ("1.5小时", "1小时30分钟"),
+        ("12.5元", "12元5角"),
+        ("50%", "百分之五十"),
+        ("百分之十二", "12%"),
+    ],
+)
+def test_an_amount_in_two_units_and_per_cent_in_words_are_read(gold: str, answer: str) -> None:
+    assert check(answer, gold).outcome is Outcome.CORRECT
+    assert check(gold, answer).outcome is Outcome.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"\$12.50", "12 dollars and 5 cents"),
+        (r"\$12.50", "12 dollars or 50 cents"),
+        (r"\$12.50", "12 dollars and 50 euros"),
+        (r"\$12.50", "50 cents and 12 dollars"),
+        ("2.5 hours", "1 hour 90 minutes"),
+        ("1.5 hours", "1 hour 30 seconds"),
+        ("1.5 hours", "-1 hour 30 minutes"),
+        ("1.5 hours", "1 hour 30 meters"),
+        ("1.5 hours", "1 hour 30 minutes 10 seconds"),
+        ("1.5", "1 hour 30 minutes"),
+        ("90", "1 hour 30 minutes"),
+        ("1 hour 30 minutes", "1.3 hours"),
+        ("50%", "百分之五"),
+        ("1/2", "百分之五十"),
+    ],
+)
+def test_another_amount_in_two_units_is_refused(gold: str, answer: str) -> None:
+    assert check(answer, gold).outcome in (Outcome.WRONG, Outcome.MALFORMED)
+
+
+@given(st.integers(0, 200), st.integers(0, 59), st.integers(0, 12_000))
+def test_hours_with_minutes_are_that_many_minutes(hours: int, minutes: int, gold: int) -> None:
+    said = f"{hours} hours {minutes} minutes"
+    assert check(said, f"{60 * hours + minutes} minutes").correct
+    assert check(said, f"{gold} minutes").correct is (gold == 60 * hours + minutes)

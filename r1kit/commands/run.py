@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _print_plan(console, recipe, out, plan_run(recipe, out, arguments.only), arguments.rerun_changed)
         return 0
-    options = RunOptions(arguments.resume, arguments.rerun_changed, arguments.only)
+    options = RunOptions(arguments.resume, arguments.rerun_changed, arguments.only, arguments.ignore_memory)
     progress = Progress(quiet=arguments.quiet)
     try:
         with StopFlag() as stop:

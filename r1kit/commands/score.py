@@ -30,7 +30,7 @@ def score(arguments: argparse.Namespace) -> int:
     """Score stdin to stdout; 1 when some line could not be read."""
     specs, settings = parse_rewards(arguments.reward, arguments.set, arguments.file)
     scorer = Scorer(whole_rubric(specs), arguments.task, settings)
-    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr] # JSON is UTF-8 in every locale
     bad = 0
 
@@ -115,8 +115,10 @@ class Scorer:
 
     def _task_of(self, row: Mapping[str, Any], where: str) -> Task:
         name = row.get("task", self._default)
-        if not isinstance(name, str):
+        if name is None:
             raise DataError(f"{where}: field 'task' is missing; name the task there or with --task")
+        if not isinstance(name, str):
+            raise DataError(f"{where}: field 'task' must be text, found {name!r:.40}")
         try:
             return self._task(name)
         except UserError as error:

@@ -6,7 +6,7 @@ Folders carry a `manifest.json` with the size and xxh3 hash of each file, so tha
 by `verify_folder`. Every operation goes through `disk.current`, which a test replaces to crash after each.
 """
 
-from r1kit.files.disk import require_space
+from r1kit.files.disk import free_bytes, require_space
 from r1kit.files.durable import (
     MANIFEST,
     damaged_files,
@@ -30,6 +30,7 @@ __all__ = [
     "damaged_files",
     "dump_json",
     "finite_or_none",
+    "free_bytes",
     "hash_file",
     "lock",
     "publish_folder",

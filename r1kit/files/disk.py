@@ -64,15 +64,20 @@ class Disk:
 current = Disk()  # always used as `disk.current.…`, so that a test can put a failing one in its place
 
 
+def free_bytes(path: Path) -> int:
+    """Bytes that an ordinary user may still write at `path`, which need not exist yet."""
+    return current.free_bytes(path.absolute())
+
+
 def require_space(path: Path, needed: int) -> None:
     """RunFolderError naming path, needed and free bytes when fewer than `needed` can be written there."""
-    if current.free_bytes(path.absolute()) < needed:
+    if free_bytes(path) < needed:
         raise disk_full(path, needed)
 
 
 def disk_full(path: Path, needed: int) -> RunFolderError:
     """The error for a write of `needed` bytes that does not fit at `path`."""
-    free = current.free_bytes(path.absolute())
+    free = free_bytes(path)
     return RunFolderError(
         f"{path}: disk full: {needed} bytes needed, {free} bytes free;"
         " make room or choose another folder with --out"

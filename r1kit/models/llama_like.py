@@ -14,7 +14,7 @@ from transformers.activations import SiLUActivation
 
 _FAMILIES = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
 _PARTS = (nn.Linear, nn.Embedding, nn.ModuleList, SiLUActivation)  # besides the family's own modules
-_MOST_PARAMETERS = 30_000_000  # joined weights are copies, and in larger models arithmetic rules anyway
+MOST_PARAMETERS = 30_000_000  # joined weights are copies, and in larger models arithmetic rules anyway
 
 
 def is_small_llama_like(model: Any) -> bool:
@@ -25,7 +25,7 @@ def is_small_llama_like(model: Any) -> bool:
         return False
     config, parameters = model.config, list(model.parameters())
     full = all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or ())
-    small = sum(p.numel() for p in parameters) <= _MOST_PARAMETERS
+    small = sum(p.numel() for p in parameters) <= MOST_PARAMETERS
     plain = all(_plain(module, type(model).__module__) for module in model.modules())
     dense = all(type(p) is nn.Parameter for p in parameters) and model.lm_head.bias is None
     return full and small and plain and dense and len(model.model.layers) == config.num_hidden_layers

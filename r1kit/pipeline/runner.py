@@ -14,6 +14,7 @@ from r1kit.pipeline.config import BASE, Recipe
 from r1kit.pipeline.fingerprint import differences, fingerprint, model_fingerprint, without_secrets
 from r1kit.pipeline.machine import choose_device, describe_machine
 from r1kit.pipeline.plan import Step, make_plan
+from r1kit.pipeline.preflight import require_memory
 from r1kit.pipeline.space import bytes_needed
 from r1kit.pipeline.store import RunFolder, tidy_run
 from r1kit.seeds import derive
@@ -40,6 +41,7 @@ class RunOptions:
         False  # throw away stages whose settings, code or inputs changed, and make them anew
     )
     only: str | None = None  # this stage alone, in a new or existing folder
+    ignore_memory: bool = False  # start even where the estimate says that memory clearly does not suffice
 
 
 def plan_run(recipe: Recipe, out: Path, only: str | None = None) -> list[Step]:
@@ -57,6 +59,7 @@ def run_recipe(
     Raises:
         RunFolderError: the folder is in use, belongs to another recipe or other settings, holds an unfinished
             run and `resume` was not asked for, or the disk is too small.
+        UserError: a stage clearly needs more memory than there is, unless `ignore_memory` was asked for.
         SandboxError: a task runs programs, and nothing on this machine holds them.
         Interrupted: the stop flag was set; the state is saved.
     """
@@ -72,10 +75,12 @@ def run_recipe(
         if not all(step.done for step in steps):
             _check_inputs(recipe, everything, steps, options)
             programs = _protections(recipe)
-            require_space(
-                out, bytes_needed(recipe, [s.stage for s in steps if s.work == "train" and not s.done])
-            )
-            _Run(recipe, folder, progress, stop).go(steps, names, programs)
+            missing = [step.stage for step in steps if step.work == "train" and not step.done]
+            require_space(out, bytes_needed(recipe, missing))
+            run = _Run(recipe, folder, progress, stop)
+            if not options.ignore_memory:
+                require_memory(recipe, missing, run.device)
+            run.go(steps, names, programs)
         return folder.write_results(names)
 
 

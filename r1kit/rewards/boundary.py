@@ -28,7 +28,8 @@ def several(term: str, function: Function, samples: Sequence[Any], parameters: A
     """The values of all samples, from one call."""
     try:
         values = function(samples, parameters)
-        if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+        ordered = hasattr(values, "__len__") and hasattr(values, "__getitem__")  # unlike a set
+        if isinstance(values, str | bytes | Mapping) or not ordered:
             failed = Unscored(term, Failure.WRONG_TYPE, f"expected a list, found {_kind(values)}")
             return [failed] * len(samples)
         found = list(values)

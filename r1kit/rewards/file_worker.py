@@ -105,15 +105,21 @@ def _score(entry: RewardEntry, parameters: object, request: Mapping[str, Any], r
     _allow_memory(request["memory"])
     random.seed(0)  # a fork draws anew from the system
     samples = [from_data(data) for data in request["samples"]]
-    seconds = request["seconds"]
+    seconds, own = request["seconds"], os.getpid()
+
+    def tell(outcome: float | Unscored) -> None:
+        if os.getpid() != own:  # a term forked and its copy returned as well: its values are nobody's
+            os._exit(1)
+        reply(_outcome(outcome))
+
     if entry.batch:
         _allow(seconds)
         for outcome in several(entry.name, entry.function, samples, parameters):
-            reply(_outcome(outcome))
+            tell(outcome)
         return
     for sample in samples:
         _allow(seconds)
-        reply(_outcome(single(entry.name, entry.function, sample, parameters)))
+        tell(single(entry.name, entry.function, sample, parameters))
 
 
 def _outcome(value: float | Unscored) -> dict[str, Any]:

@@ -153,6 +153,9 @@ class FileScorer:
             process.send(request)
             while (reply := process.receive(self._seconds * _GRACE + _STARTED)).keys() != {"end"}:
                 found.append(self._outcome(reply))
+                if len(found) > len(data):
+                    found.clear()  # which one is of which sample is not known
+                    raise DiedError("it gave more values than there are samples")
         except (TimedOutError, DiedError) as error:
             self._file.stop()
             failure = Failure.HUNG if isinstance(error, TimedOutError) else Failure.DIED
@@ -166,9 +169,13 @@ class FileScorer:
         return found, Unscored(self._term, Failure.DIED, "it ended its process")
 
     def _outcome(self, reply: Mapping[str, Any]) -> float | Unscored:
-        if "value" in reply:
-            return float(reply["value"])
-        return Unscored(self._term, Failure(reply["failure"]), reply["detail"])
+        """Raises DiedError for a line that is no outcome."""
+        match reply:
+            case {"value": int() | float() as value}:
+                return float(value)
+            case {"failure": str(failure), "detail": str(detail)} if failure in set(Failure):
+                return Unscored(self._term, Failure(failure), detail)
+        raise DiedError("it wrote something that is no value")
 
 
 def _content(file: str) -> bytes:

@@ -10,7 +10,7 @@ from r1kit.rollouts.cache import most_capacity
 from r1kit.rollouts.engine import prefill
 
 MOST_ROWS = 1024  # where memory allows; more do not make a laptop faster
-_MEMORY = 4 << 30  # bytes; on a CUDA device a quarter of its own
+ROWS_MEMORY = 4 << 30  # bytes; on a CUDA device a quarter of its own
 _DRAW_BYTES = 32  # of a draw's tables, for each row and token of the vocabulary
 
 
@@ -24,9 +24,13 @@ def rows_within_memory(model: Any, position: int, positions: int) -> int:
 
     At least 1, at most `MOST_ROWS`.
     """
-    memory: int = _MEMORY
+    memory: int = ROWS_MEMORY
     if model.device.type == "cuda":
         memory = torch.cuda.get_device_properties(model.device).total_memory // 4
     vocabulary: int = model.get_output_embeddings().weight.shape[0]
-    row = position * most_capacity(positions) + _DRAW_BYTES * vocabulary
-    return max(1, min(MOST_ROWS, memory // row))
+    return min(MOST_ROWS, rows_within(memory, position, positions, vocabulary))
+
+
+def rows_within(memory: int, position: int, positions: int, vocabulary: int) -> int:
+    """Rows that `memory` bytes hold, at least 1; the rest as for `rows_within_memory`."""
+    return max(1, memory // (position * most_capacity(positions) + _DRAW_BYTES * vocabulary))

@@ -79,7 +79,8 @@ class Code:
 
     def _check(self, problem: Problem, answer: str) -> Check:
         settings, reference = self.settings, problem.reference
-        limits = Limits(settings.seconds, 2.0 + 3.0 * settings.seconds, settings.memory_mb)
+        wall, sleep = 2.0 + 3.0 * settings.seconds, 1.0 + settings.seconds
+        limits = Limits(settings.seconds, wall, sleep, settings.memory_mb)
         return Check(answer, reference.get("entry"), reference["tests"], limits)
 
     def _measure(self, problems: Mapping[str, Problem], run: Runner) -> None:

@@ -18,7 +18,8 @@ class CodeSettings(Settings):
     """Run programs that the model wrote also where no sandbox holds them, as on macOS: as your user, with
     limits alone; they can read your files, use the network and leave processes behind."""
     seconds: Annotated[int, Field(ge=1, le=600)] = 2
-    """CPU time of one program, all its tests together; the wall clock ends it after 2 + 3 times that."""
+    """CPU time of one program, all its tests together. The wall clock ends it after 2 + 3 times that; in a
+    sandbox, 1 + that of sleep do so too."""
     memory_mb: Annotated[int, Field(ge=64, le=1 << 20)] = 512
     """Address space of one program; not limited on macOS."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 0

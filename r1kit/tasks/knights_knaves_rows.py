@@ -61,7 +61,7 @@ def read_row(row: Mapping[str, Any], where: str) -> StoredPuzzle:
     solver. Raises DataError that names the field.
     """
     row = _with_lists(row, where)
-    names, solution = _names(row, where), _solution(row, where)
+    solution, names = _solution(row, where), _names(row, where)
     if len(names) != len(solution):
         raise DataError(f"{where}: field 'solution' has {len(solution)} entries for {len(names)} names")
     _check_kinds(row.get("knight_knave"), where)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_INVISIBLE = (
+INVISIBLE = (
     "\u00ad\u034f\u061c\u0640\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 """Format characters, variation selectors, empty letters of Hangul, the Arabic line that only stretches."""
 
 _MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 
-_DELETED = re.compile(f"[{_INVISIBLE}]+")
+_DELETED = re.compile(f"[{INVISIBLE}]+")
 _MARKED = re.compile(f"([^\\W\\d_]?)([{_MARKS}]{{1,2}})[{_MARKS}]*")
 
 _STYLED_RANGES = (

@@ -6,19 +6,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from r1kit.text.folding import INVISIBLE
+
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
 
 _TAGS = (THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE)
 _BOXED_OPEN = "\\boxed{"
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BLANK = re.compile(rf"[\s\x00-\x1f\x7f-\x9f\u2800{INVISIBLE}]*")
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedResponse:
     """`ParsedResponse("3+7 is 10.", "(3+7)*8", True, "")`."""
 
-    thinking: str | None  # stripped; None when no <think> was opened
+    thinking: str | None  # stripped, "" when nothing of it can be seen; None when no <think> was opened
     answer: str | None  # stripped and non-empty; None when none, or several different ones, were found
     well_formed: bool  # the strict form, from the first character to the last
     fault: str  # why it is not well-formed, "" when it is
@@ -28,7 +31,7 @@ def parse(response: str) -> ParsedResponse:
     """Read one response. A prefilled `<think>` is part of the response: pass prefill + generated text.
 
     Strict form (`well_formed`): `<think>`, text, `</think>`, `<answer>`, text, `</answer>` in this order,
-    each tag once, each text non-empty, and besides them only white space.
+    each tag once, each text with something to see in it, and besides them only white space.
 
     Lenient reading: `thinking` runs from the first `<think>` to the next `</think>` or the end. `answer` is
     looked for only outside the thinking (`final_part`): in `<answer>` blocks, or where there is no
@@ -59,11 +62,11 @@ def _strict_fault(response: str) -> str:
         return "tags out of order"
     if response[:think].strip():
         return f"text before {THINK_OPEN}"
-    if not response[think + len(THINK_OPEN) : end_think].strip():
+    if _is_blank(response[think + len(THINK_OPEN) : end_think]):
         return "empty thinking"
     if response[end_think + len(THINK_CLOSE) : answer].strip():
         return f"text between {THINK_CLOSE} and {ANSWER_OPEN}"
-    if not response[answer + len(ANSWER_OPEN) : end_answer].strip():
+    if _is_blank(response[answer + len(ANSWER_OPEN) : end_answer]):
         return "empty answer"
     if response[end_answer + len(ANSWER_CLOSE) :].strip():
         return f"text after {ANSWER_CLOSE}"
@@ -72,7 +75,15 @@ def _strict_fault(response: str) -> str:
 
 def _thinking(response: str) -> str | None:
     _, opened, rest = response.partition(THINK_OPEN)
-    return rest.partition(THINK_CLOSE)[0].strip() if opened else None
+    if not opened:
+        return None
+    thinking = rest.partition(THINK_CLOSE)[0]
+    return "" if _is_blank(thinking) else thinking.strip()
+
+
+def _is_blank(text: str) -> bool:
+    """Whether a reader sees nothing of the text: white space, control and invisible characters alone."""
+    return _BLANK.fullmatch(text) is not None
 
 
 def _answer(text: str) -> str | None:
@@ -80,8 +91,8 @@ def _answer(text: str) -> str | None:
     contents = _answer_blocks(text) if ANSWER_OPEN in text else boxed(text)
     found: set[str] = set()
     for content in contents:
-        if stripped := content.strip():
-            found.add(stripped)
+        if not _is_blank(content):
+            found.add(content.strip())
     return found.pop() if len(found) == 1 else None
 
 

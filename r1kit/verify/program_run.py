@@ -25,7 +25,8 @@ class Limits:
     """What one program may use, all its tests together."""
 
     seconds: int = 2  # of CPU time
-    wall_seconds: float = 8.0  # the backstop for a program that sleeps; generous, as the machine may be busy
+    wall_seconds: float = 8.0  # the backstop; generous, as the machine may be busy
+    sleep_seconds: float = 3.0  # of doing nothing at all, where it runs in a sandbox
     memory_mb: int = 512  # of address space; 30 MB are the interpreter's
     file_mb: int = 16  # of one file
     open_files: int = 64

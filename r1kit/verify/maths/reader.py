@@ -29,6 +29,7 @@ from r1kit.verify.maths.forms import (
     Words,
 )
 from r1kit.verify.maths.layout import both_signs, enclosed, split_at, split_list, split_relations
+from r1kit.verify.maths.mixed import in_larger_unit
 from r1kit.verify.maths.notation import MODULO, congruence, whole_text
 from r1kit.verify.maths.numerals import number_in_words
 from r1kit.verify.maths.parser import FUNCTIONS, parse_expression
@@ -49,6 +50,7 @@ _NAME = re.compile(
 )
 _DOLLARS = re.compile(r"(?:\$|USD)\s*-?\.?[0-9]")
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_PERCENT = "百分之"
 _PAIR = 2
 _LONGEST_PRODUCT = 4  # letters, as `abcd`
 
@@ -67,6 +69,9 @@ def read(text: str, form: AnswerForm = "auto") -> Form:
         return Choice((match[1] or match[2]).upper())
     if found := whole_text(cleaned):
         return found
+    cleaned = in_larger_unit(cleaned) or cleaned
+    if cleaned.startswith(_PERCENT) and (number := number_in_words(cleaned.removeprefix(_PERCENT))):
+        cleaned = f"{_PERCENT}{number}"
     if _are_words(cleaned, in_text=worded is not None) or (
         not cleaned[0].isdigit() and number_in_words(cleaned) is not None
     ):

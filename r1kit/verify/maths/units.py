@@ -143,6 +143,15 @@ def unit_of_letter(letter: str) -> Unit | None:
     return Unit(size, ((base, 1),))
 
 
+def how_many(smaller: str, larger: str) -> int | None:
+    """How many of one unit make another one: 60 minutes an hour; None where no whole number above 1 does."""
+    part, whole = _known(smaller), _known(larger)
+    if part is None or whole is None or part[0] != whole[0]:
+        return None
+    ratio = whole[1] / part[1]
+    return int(ratio) if ratio > 1 and ratio.denominator == 1 else None
+
+
 def _starts(tokens: Sequence[Token], index: int) -> bool:
     """Whether a unit begins at this token."""
     token, before = tokens[index], tokens[index - 1]

@@ -88,14 +88,17 @@ class Zygote:
         not remove. Raises ZygoteDiedError.
         """
         if entry is not None:
-            return self._execute(code, entry, inputs, limits)
-        deadline, cpu, results = time.monotonic() + limits.wall_seconds, 0.0, list[Result]()
+            return self._execute(code, entry, inputs, limits)[0]
+        deadline, cpu, asleep = time.monotonic() + limits.wall_seconds, 0.0, 0.0
+        results = list[Result]()
         room = limits.result_bytes
         run = ProgramRun((), Ending.FINISHED)
         for given in inputs:
             wall, seconds = deadline - time.monotonic(), math.ceil(limits.seconds - cpu)
             left = replace(limits, wall_seconds=max(0.0, wall), seconds=max(1, seconds), result_bytes=room)
-            run = self._execute(code, None, [given], left)
+            left = replace(left, sleep_seconds=max(0.0, limits.sleep_seconds - asleep))
+            run, slept = self._execute(code, None, [given], left)
+            asleep += slept
             results += run.results
             room = max(0, room - sum(len(str(result.value)) for result in run.results))
             cpu += run.cpu_seconds
@@ -107,12 +110,15 @@ class Zygote:
                 break
         return replace(run, results=tuple(results), cpu_seconds=cpu)
 
-    def _execute(self, code: str, entry: str | None, inputs: Sequence[str], limits: Limits) -> ProgramRun:
-        """One child, of the inputs given."""
+    def _execute(
+        self, code: str, entry: str | None, inputs: Sequence[str], limits: Limits
+    ) -> tuple[ProgramRun, float]:
+        """One child, of the inputs given, and the seconds for which it slept."""
         settings = {
             "resources": limits.resources(),
             "script": entry is None,
             "wall": limits.wall_seconds + _GRACE_SECONDS,
+            "sleep": limits.sleep_seconds,
             "folder_bytes": limits.folder_mb << 20,
         }
         given = os.memfd_create("program")
@@ -134,10 +140,11 @@ class Zygote:
         if not reply["cpu"] >= 0:
             raise ZygoteDiedError("the sandbox's process does not tell the truth")
         self.spent = not reply["clean"]
+        too_slow |= reply["asleep"] > limits.sleep_seconds
         run = read_run(data, too_slow, reply["status"], reply["cpu"], len(inputs), limits)
         if reply["full"] and run.ending is Ending.BROKE_OFF:
-            return replace(run, reason=f"more than {limits.folder_mb} MB or too many files")
-        return run
+            run = replace(run, reason=f"more than {limits.folder_mb} MB or too many files")
+        return run, reply["asleep"]
 
     def _send(self, message: bytes, *descriptors: int) -> None:
         try:

@@ -4,9 +4,11 @@ A zygote never holds anything of a program: code, inputs and results go between 
 through descriptors that the zygote only passes on, so that no child can find a former program's solution in
 the memory that it is forked with. From the caller it gets numbers, and it returns numbers:
 
-    {"resources": {…}, "script": false, "wall": 8.0, "folder_bytes": …}  + two descriptors: payload, results
-    b"end"                                                              the caller has read enough
-    {"status": 0, "cpu": 0.004, "full": false, "clean": true}           the child is dead and its folder empty
+    {"resources": {…}, "script": false, "wall": 8.0, "sleep": 3.0, "folder_bytes": …}
+                                      + two descriptors: payload, results
+    b"end"                            the caller has read enough
+    {"status": 0, "cpu": 0.004, "asleep": 0, "full": false, "clean": true}
+                                      the child is dead and its folder empty
 
 The child gives up its rights before it sees the payload. `program_child.HARNESS` then runs the program.
 """
@@ -37,7 +39,7 @@ CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 CAPSET = {"x86_64": 126, "aarch64": 91}
 DAC_READ_SEARCH = 1 << 2
 NEW_USER_NAMESPACE = 0x10000000
-POLL_SECONDS = 0.05  # how often the size of the folder and the number of threads are looked at
+POLL_SECONDS = 0.05  # how often the size of the folder and the threads are looked at
 MOST_THREADS = 64  # of a program
 MOST_PENDING = 64  # queued signals, which are counted by user as processes are
 STACK_BYTES = 8 << 20  # whatever the caller's limit: a thread's stack counts as memory
@@ -261,16 +263,29 @@ def too_many_threads(pid):
     except OSError:  # it has ended, or there is no /proc
         return False
 
+def is_asleep(pid):
+    # Whether no thread runs, waits for a processor or for a disk: a busy machine puts no program to sleep.
+    states = set()
+    try:
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/stat" % (pid, thread), "rb") as file:
+                states.add(file.read().rpartition(b")")[2].split()[0])
+    except OSError:  # one has ended, or /proc hides it
+        return False
+    return not states & {b"R", b"D"} and bool(states & {b"S", b"T", b"t"})
+
 def watch(pid, settings):
-    # Until the caller has read enough: whether the folder was too large; None if the caller is gone.
-    deadline = time.monotonic() + settings["wall"]
-    alive, full = True, False
+    # Until the caller has read enough: whether the folder was too large, and how often the program was found
+    # asleep; None if the caller is gone.
+    deadline, most_asleep = time.monotonic() + settings["wall"], settings["sleep"] / POLL_SECONDS
+    alive, full, asleep = True, False, 0
     while not select.select([CONTROL], [], [], POLL_SECONDS if alive else None)[0]:
         full = too_large(settings["folder_bytes"])
-        if full or too_many_threads(pid) or time.monotonic() > deadline:
+        asleep += is_asleep(pid)
+        if full or too_many_threads(pid) or asleep > most_asleep or time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             alive = False
-    return full if CONTROL.recv(16) else None
+    return (full, asleep * POLL_SECONDS) if CONTROL.recv(16) else None
 
 def serve():
     me = os.getpid()
@@ -287,15 +302,16 @@ def serve():
                 os._exit(1)
         for descriptor in descriptors:
             os.close(descriptor)
-        full = watch(pid, settings)
+        watched = watch(pid, settings)
         os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         clean = empty_folder()
-        if full is None:
+        if watched is None:
             return
+        full, asleep = watched
         cpu = usage.ru_utime + usage.ru_stime
-        reply = {"status": os.waitstatus_to_exitcode(status), "cpu": cpu, "clean": clean, "full": full}
-        CONTROL.send(json.dumps(reply).encode())
+        reply = {"status": os.waitstatus_to_exitcode(status), "cpu": cpu, "asleep": asleep}
+        CONTROL.send(json.dumps({**reply, "clean": clean, "full": full}).encode())
 
 CONTROL, FOLDER = socket.socket(fileno=os.dup(0)), os.getcwd()
 redirect(0, os.open(os.devnull, os.O_RDONLY))

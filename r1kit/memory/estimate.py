@@ -1,0 +1,148 @@
+"""What each part of a piece of work takes, part by part, and its peak.
+
+Bytes of a parameter: 4 for its float32 weight, 4 for its gradient, 8 for AdamW's two moments (Rajbhandari et
+al. 2020, arXiv 1910.02054, section 3.1, with float32 where they have 16 bits), e for the copy that a sampler
+decodes with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from r1kit.memory import rollouts
+from r1kit.memory.activations import Arithmetic
+from r1kit.memory.microbatch import Cost, Training, largest
+from r1kit.memory.rollouts import Draws
+from r1kit.memory.shapes import ModelShape
+
+MIB = 1 << 20
+WEIGHT, GRADIENT, MOMENTS = 4, 4, 8
+PROCESS = {"cpu": 380 * MIB, "cuda": 600 * MIB}
+"""The interpreter with torch and transformers, resident; of a CUDA device its context and libraries'
+workspaces."""
+_BATCH_TOKEN = (
+    25  # bytes of a padded token of a batch: id 8, mask 1, advantage and three log-probabilities 16
+)
+
+_LEFT = 0.5
+"""Of what an update took beyond weights and moments on a CPU, how much the C library's heap still has when
+the next rollouts are sampled; measured 0.3 to 0.6 (docs/memory.md)."""
+
+PARTS = (
+    *("process", "weights", "gradients", "optimizer", "reference", "critic", "other models"),
+    *("sampler", "cache", "activations", "logits", "rollouts"),
+)
+"""The names of parts, in the order in which they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a stage's work, with what it holds at its largest moment."""
+
+    name: str
+    parts: Mapping[str, int]  # of PARTS; bytes
+
+    @property
+    def total(self) -> int:
+        """Its peak in bytes."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The phases of a stage, of which the largest makes the peak."""
+
+    phases: tuple[Phase, ...]
+
+    @property
+    def peak(self) -> Phase:
+        """The largest phase."""
+        return max(self.phases, key=lambda phase: phase.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What stands beside the model that is trained or sampled."""
+
+    reference: bool = False
+    critic: bool = False  # a separate one; a head costs next to nothing
+    others: Sequence[ModelShape] = field(default=())  # teacher and reward models, in the numbers of products
+
+
+def sampling(shape: ModelShape, draws: Draws, arithmetic: Arithmetic, device_memory: int | None) -> Estimate:
+    """A model that only samples."""
+    held = {"process": PROCESS[arithmetic.device], "weights": shape.parameters * arithmetic.number}
+    return Estimate((_sampling(shape, draws, arithmetic, device_memory, held),))
+
+
+def supervised(
+    shape: ModelShape, training: Training, arithmetic: Arithmetic, company: Company, held: int = 0
+) -> Estimate:
+    """Supervised training, or that of a reward model; `held` are bytes of its examples."""
+    _, found = largest(shape, training, arithmetic)
+    tokens = training.tokens or training.sequences * training.longest
+    data = {"rollouts": held + _BATCH_TOKEN * max(tokens, training.longest)}
+    return Estimate((Phase("learning", _learning(shape, found, _models(shape, company, arithmetic)) | data),))
+
+
+def reinforcement(
+    shape: ModelShape,
+    draws: Draws,
+    training: Training,
+    arithmetic: Arithmetic,
+    company: Company,
+    device_memory: int | None,
+) -> Estimate:
+    """Sampling and learning in turn, with one sampler that shares or copies the learner's weights."""
+    _, found = largest(shape, training, arithmetic)
+    held = _models(shape, company, arithmetic)
+    if arithmetic.narrow:
+        held["sampler"] = shape.parameters * arithmetic.number
+    drawn = _sampling(shape, draws, arithmetic, device_memory, held)
+    if arithmetic.device == "cpu":
+        left = {"activations": round(_LEFT * found.total)}
+        drawn = Phase(drawn.name, {**drawn.parts, **left})
+    batch = _BATCH_TOKEN * draws.responses * draws.length
+    data = {"rollouts": rollouts.HELD_TOKEN * draws.responses * draws.new + batch}
+    return Estimate((drawn, Phase("learning", _learning(shape, found, held) | data)))
+
+
+def _models(shape: ModelShape, company: Company, arithmetic: Arithmetic) -> dict[str, int]:
+    """What is there from the first update to the last."""
+    count = shape.parameters
+    weights = {"weights": WEIGHT * count, "optimizer": MOMENTS * count}
+    found = {"process": PROCESS[arithmetic.device], **weights}
+    if company.reference:
+        found["reference"] = WEIGHT * count
+    if company.critic:
+        found["critic"] = (WEIGHT + MOMENTS) * count
+    if company.others:
+        found["other models"] = sum(other.parameters * arithmetic.number for other in company.others)
+    return found
+
+
+def _learning(shape: ModelShape, found: Cost, held: Mapping[str, int]) -> dict[str, int]:
+    work = {
+        "gradients": GRADIENT * shape.parameters,
+        "activations": found.activations,
+        "logits": found.logits,
+    }
+    return {**held, **work}
+
+
+def _sampling(
+    shape: ModelShape,
+    draws: Draws,
+    arithmetic: Arithmetic,
+    device_memory: int | None,
+    held: Mapping[str, int],
+) -> Phase:
+    rows = rollouts.rows_at_once(shape, draws, arithmetic, device_memory)
+    work = {
+        "sampler": held.get("sampler", 0) + rollouts.joined(shape, arithmetic),
+        "cache": rollouts.cache(shape, draws, rows, arithmetic),
+        "logits": rollouts.drawing(shape, draws, rows, arithmetic),
+        "rollouts": rollouts.results(draws, rows),
+    }
+    return Phase("sampling", {**held, **work})
