@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import ModelError
+from r1kit.learning.settings import BatchSettings
 from r1kit.memory import estimate
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.estimate import PROCESS, Company, Estimate, Phase
