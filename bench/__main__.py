@@ -31,15 +31,15 @@ from r1kit.pipeline.machine import choose_device
 from r1kit.rollouts.local import LocalSampler
 
 RESULTS = Path(__file__).parent / "results.json"
+QUICK = RESULTS.with_name("results-quick.json")  # of little work, which is no result
 
 
 def main() -> None:
     arguments = _arguments()
     choose_device("cpu", arguments.threads)
     shape = Shape(arguments.prompts, arguments.group_size, arguments.new_tokens, arguments.repeats)
-    parts = dict[str, Any]()
-    if arguments.out.is_file():
-        parts = json.loads(arguments.out.read_text("utf-8")).get("parts", {})
+    out: Path = arguments.out or (QUICK if arguments.quick else RESULTS)
+    parts: dict[str, Any] = json.loads(out.read_text("utf-8")).get("parts", {}) if out.is_file() else {}
     for name in arguments.parts:
         print(f"== {name}: about {PARTS[name][1]} on two cores", flush=True)
         began = time.perf_counter()
@@ -47,9 +47,9 @@ def main() -> None:
         seconds = time.perf_counter() - began
         parts[name] = _record(found, seconds, _machine(arguments, shape))
         report = {"parts": {part: parts[part] for part in PARTS if part in parts}}
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-        show(found.measurements, [*found.notes, f"{seconds:.0f} s; written to {arguments.out}"])
-        if arguments.write:
+        out.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        show(found.measurements, [*found.notes, f"{seconds:.0f} s; written to {out}"])
+        if arguments.write and not arguments.quick:
             page.write(report)
 
 
@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="these alone")
     parser.add_argument("--repeats", type=int, default=defaults.repeats)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, help=f"instead of bench/{RESULTS.name}")
     parser.add_argument("--write", action="store_true", help=f"replace the tables of docs/{page.PAGE.name}")
     parser.add_argument("--quick", action="store_true", help="little work, to see that everything runs")
     parser.add_argument("--environments", type=Path, default=FOLDER, help="where the peers' environments are")

@@ -48,10 +48,8 @@ def _part(name: str, part: Mapping[str, Any]) -> Iterator[str]:
 def told_machine(machine: Mapping[str, Any]) -> str:
     """`Intel Xeon, 2 threads, bfloat16 by default, torch 2.13.0, …`"""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    little = " LITTLE WORK, to see that everything runs: no figures;" if machine.get("quick") else ""
     return (
-        f"{little}{machine['processor']}, {machine['threads']} threads, {machine['precision']} by default,"
-        f" {versions}".lstrip()
+        f"{machine['processor']}, {machine['threads']} threads, {machine['precision']} by default, {versions}"
     )
 
 
