@@ -101,7 +101,7 @@ def sampling(bench: Bench) -> Found:
             planned={"lengths": planned_lengths(work)},
             limits=_limits(work, sampling_limit, ("two processes",)),
         )
-        found += comparison.measure(work, bench.repeats, 1)
+        found += comparison.measure(work, bench.repeats, 2)
         found.details[comparison.name]["largest difference of log-probabilities"] = difference
     return found
 

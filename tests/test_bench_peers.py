@@ -19,6 +19,7 @@ from bench.peers.process import Side, SideFailedError, Together
 from bench.peers.transformers_side import generate, static_loop
 from bench.setting import Measurement, spread
 from bench.sides import Bench
+from bench.table import show
 from bench.turns import Contender, UnequalWorkError, best_of, in_turn
 from bench.work import END, MEDIUM, SMALL, end_probability, prompts, random_model
 
@@ -198,7 +199,9 @@ def test_the_best_variant_has_the_highest_median_and_all_are_kept() -> None:
     assert best.tried == {"slow": pytest.approx(2.0), "fast": pytest.approx(6.0), "none": "no bfloat16 here"}
 
 
-def test_a_peer_without_a_variant_that_runs_is_a_row_with_the_reason() -> None:
+def test_a_peer_without_a_variant_that_runs_is_a_row_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     comparison = Comparison(
         name="sampling",
         unit="new tokens/s",
@@ -220,6 +223,8 @@ def test_a_peer_without_a_variant_that_runs_is_a_row_with_the_reason() -> None:
     ]
     assert (rows[0]["not_run"], rows[0]["share_of_limit"]) == ("no <wheel> | here", 0.5)
     assert "| vLLM | not run: no ‹wheel> / here |" in page.markdown(report(rows, found.details))
+    show(found.measurements, [])
+    assert "not run: no" in capsys.readouterr().out
 
 
 # -- environments --------------------------------------------------------------------------------------------
