@@ -55,10 +55,7 @@ def growth(bench: Bench) -> Found:
 def _costs(works: Sequence[Work], repeats: int) -> list[list[float]]:
     """Microseconds of wall clock per new token, of each repeat, in turn, after one that is not counted."""
     samplers = [
-        LocalSampler(random_model(work), make_tokenizer(work.vocabulary), dtype=resolve("auto", "cpu"))
-        if work.mean_tokens
-        else LocalSampler(random_model(work), _Endless(work), dtype=resolve("auto", "cpu"))
-        for work in works
+        LocalSampler(random_model(work), make_tokenizer(work), dtype=resolve("auto", "cpu")) for work in works
     ]
     found: list[list[float]] = [[] for _ in works]
     for repeat in range(repeats + 1):
@@ -72,15 +69,6 @@ def _costs(works: Sequence[Work], repeats: int) -> list[list[float]]:
                 tokens = sum(len(completion.tokens) for group in drawn for completion in group)
                 found[place].append(round(1e6 * seconds / tokens, 2))
     return found
-
-
-class _Endless:
-    """The work's tokenizer without an end-of-sequence token."""
-
-    eos_token_id = None
-
-    def __init__(self, work: Work) -> None:
-        self.batch_decode = make_tokenizer(work.vocabulary).batch_decode
 
 
 def _run(parent: str, steps: int) -> dict[str, Any]:

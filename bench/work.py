@@ -106,12 +106,13 @@ def _logit(share: float) -> float:
     return math.log(share / (1 - share))
 
 
-def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """A word for each token id: `<end>`, `<pad>`, "t2", "t3", …"""
-    words = {"<end>": END, "<pad>": PAD} | {f"t{index}": index for index in range(2, vocabulary)}
+def make_tokenizer(work: Work) -> PreTrainedTokenizerFast:
+    """A word for each token id: `<end>`, `<pad>`, "t2", "t3", …; `<end>` ends only where responses may."""
+    words = {"<end>": END, "<pad>": PAD} | {f"t{index}": index for index in range(2, work.vocabulary)}
+    end = None if work.mean_tokens is None else "<end>"
     plain = Tokenizer(WordLevel(words, unk_token="<pad>"))
     plain.pre_tokenizer = WhitespaceSplit()  # type: ignore[assignment]
-    return PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<pad>", eos_token="<end>")
+    return PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<pad>", eos_token=end)
 
 
 def prompts(work: Work) -> list[list[int]]:
@@ -130,7 +131,7 @@ def _bounds(work: Work) -> tuple[int, int]:
 def save(work: Work, folder: Path) -> Path:
     """Write model and tokenizer as an ordinary checkpoint."""
     random_model(work).save_pretrained(folder)
-    make_tokenizer(work.vocabulary).save_pretrained(folder)
+    make_tokenizer(work).save_pretrained(folder)
     return folder
 
 

@@ -21,7 +21,8 @@ from bench.setting import Measurement, spread
 from bench.sides import Bench
 from bench.table import show
 from bench.turns import Contender, UnequalWorkError, best_of, in_turn
-from bench.work import END, MEDIUM, SMALL, end_probability, prompts, random_model
+from bench.work import END, MEDIUM, SMALL, end_probability, make_tokenizer, prompts, random_model
+from r1kit.rollouts.stopping import end_tokens
 
 
 def side(**job):
@@ -76,7 +77,8 @@ def test_the_small_model_ends_everywhere_with_about_the_same_probability() -> No
 def test_the_medium_model_never_ends_by_itself() -> None:
     model = random_model(MEDIUM)
     assert model.num_parameters() == 4_951_296
-    assert model.generation_config.eos_token_id is None
+    assert end_tokens(model, make_tokenizer(MEDIUM)) == frozenset()
+    assert end_tokens(random_model(SMALL), make_tokenizer(SMALL)) == {END}
 
 
 def test_the_work_is_the_one_that_is_described() -> None:
