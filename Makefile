@@ -2,7 +2,7 @@
 #   make demo            carry the base through the whole recipe on this machine's CPU (17 to 20 minutes)
 #   make test            run the tests; some: make test ARGS="-k countdown", the slow ones: make test MARK=slow
 #   make lint types      style and type checks
-#   make bench           speed of rollouts, the learner, verifiers and the sandbox, beside other software
+#   make bench           speed beside vLLM, TRL, transformers and others, into docs/performance.md (50 minutes)
 #   make attacks         attacks on the sandbox of programs, a row each (a minute)
 #   make micro-base      remake the packaged base model (about half an hour), the tokenizer included
 #   make nano-base       the same of the smaller one, the student of distillation
@@ -43,7 +43,7 @@ types: $(VENV)/installed-dev
 	$(BIN)/mypy $(ARGS)
 
 bench: $(VENV)/installed
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench --write $(ARGS)
 
 attacks: $(VENV)/installed
 	$(BIN)/python -m bench.sandbox_attacks $(ARGS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -38,6 +38,8 @@ class Measurement:
     ours: list[float]
     other: list[float]  # empty where there is nothing to set beside it
     beside: str = "transformers"
+    limit: float | None = None  # what the machine's arithmetic alone would allow r1kit
+    missing: str = ""  # why the other side was not run, where it should have been
 
     def row(self) -> dict[str, Any]:
         ours, other = median(self.ours), median(self.other) if self.other else None
@@ -45,12 +47,37 @@ class Measurement:
             "name": self.name,
             "unit": self.unit,
             "r1kit": round(ours, 1),
-            "beside": self.beside if self.other else None,
+            "beside": self.beside if self.other or self.missing else None,
             "other": round(other, 1) if other else None,
             "ratio": round(ours / other, 2) if other else None,
+            "limit": round(self.limit, 1) if self.limit else None,
+            "share_of_limit": round(ours / self.limit, 3) if self.limit else None,
+            "r1kit_spread": spread(self.ours),
+            "other_spread": spread(self.other),
+            "not_run": self.missing or None,
             "r1kit_repeats": [round(value, 1) for value in self.ours],
             "other_repeats": [round(value, 1) for value in self.other],
         }
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """The distance from the least to the largest as a share of the median."""
+    return round((max(values) - min(values)) / median(values), 3) if values else None
+
+
+@dataclass(slots=True)
+class Found:
+    """What a part of the benchmark found."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what could not be measured
+    details: dict[str, Any] = field(default_factory=dict)  # settings and whatever is no row, by name
+
+    def __iadd__(self, other: Found) -> Found:
+        self.measurements += other.measurements
+        self.notes += other.notes
+        self.details |= other.details
+        return self
 
 
 def alternate(
