@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from test_sampler import make_model
 from torch import Tensor, nn
 
@@ -166,7 +167,9 @@ def updated(
     ]
     logprobs = [[-1.0] * (len(document.tokens) - 3) for document in documents]
     cut = make_batch(documents, advantages=[1.0, -1.0, 0.5, 2.0], sampler_logprobs=logprobs)
-    settings = BatchSettings(precision="float32", tokens_per_microbatch=2048, **batch)
+    settings = BatchSettings(
+        **{"precision": "float32", "tokens_per_microbatch": 2048, "written_out": True, **batch}
+    )
     learner = Learner(copy.deepcopy(model), OptimizerSettings(), settings, total_updates=1)
     stats = learner.update(cut, policy_loss(ObjectiveSettings(kl_beta=0.0)))
     return stats, [parameter.detach() for parameter in learner.model.parameters()], calls
@@ -184,9 +187,18 @@ def test_an_update_is_the_same_by_either_way(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(apart) < 1e-3 * sum(moved)
 
 
-def test_long_rows_and_packed_ones_are_left_to_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_rows_are_left_to_the_modules_and_all_are_unless_a_recipe_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = changed("llama", {"max_position_embeddings": 1024})
-    _, _, calls = updated(model, LONGEST + 1, monkeypatch, written_decoder)
-    assert calls >= 1  # the short rows' part
-    _, _, calls = updated(model, 20, monkeypatch, written_decoder, packing=True)
-    assert calls == 0
+    _, _, calls = updated(model, 20, monkeypatch, written_decoder)
+    _, _, fewer = updated(model, LONGEST + 1, monkeypatch, written_decoder)
+    assert 1 <= fewer <= calls
+    _, _, none = updated(model, 20, monkeypatch, written_decoder, written_out=False)
+    assert none == 0
+
+
+@pytest.mark.parametrize("other", ["packing", "compile", "gradient_checkpointing"])
+def test_what_written_layers_cannot_do_is_refused(other: str) -> None:
+    with pytest.raises(ValidationError, match=f"written_out and {other}"):
+        BatchSettings(written_out=True, **{other: True})

@@ -208,7 +208,7 @@ class Learner:
         """What `model` makes of the N positions before the tokens that carry loss."""
         narrow = self._dtype == torch.bfloat16
         compiled = self._compiled if model is self.model else None
-        written = None if compiled or part.inputs.packed else written_decoder(model)
+        written = written_decoder(model) if self._batch.written_out else None
         if written is not None and takes(part.inputs.input_ids_RW):
             dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
             hidden_RWD = written(part.inputs.input_ids_RW, dtype)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import ModelError
-from r1kit.learning.settings import BatchSettings
 from r1kit.memory import estimate
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.estimate import PROCESS, Company, Estimate, Phase
@@ -168,7 +167,7 @@ def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[
         chunk=batch.logprob_chunk,
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
-        written=_written(batch) and settings.critic is None,  # a critic's layers are the library's
+        written=batch.written_out and settings.critic is None,  # a critic's layers are the library's
     )
 
 
@@ -196,13 +195,8 @@ def sft_work(settings: SFTStageSettings | CorpusTrainingSettings, shape: ModelSh
         chunk=batch.logprob_chunk,
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
-        written=_written(batch),
+        written=batch.written_out,
     )
-
-
-def _written(batch: BatchSettings) -> bool:
-    """Whether the learner writes layers out where it can."""
-    return not (batch.gradient_checkpointing or batch.packing or batch.compile)
 
 
 def _supervised(
