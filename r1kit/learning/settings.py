@@ -157,9 +157,7 @@ class BatchSettings(Settings):
     def _layers_are_computed_in_one_way(self) -> Self:
         others = [name for name in ("packing", "compile", "gradient_checkpointing") if getattr(self, name)]
         if self.written_out and others:
-            raise ValueError(
-                f"written_out and {others[0]}: layers written out have no such way; set one to false"
-            )
+            raise ValueError(f"written_out and {others[0]}: only the library's layers can; set one to false")
         return self
 
     @model_validator(mode="after")
