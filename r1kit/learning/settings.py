@@ -139,8 +139,8 @@ class BatchSettings(Settings):
     trains a small model about twice as fast."""
     written_out: bool = False
     """Compute small Llama and Qwen2 decoders on a CPU by layers written out (`models/written.py`): an
-    update in bfloat16 is 1.2 times as fast and takes less memory, in float32 nothing is gained. Its gradients
-    are as near to the exact ones; that it learns as well is not shown yet (LOG.md)."""
+    update in bfloat16 is 1.15 to 1.2 times as fast and takes less memory, in float32 nothing is gained. Its
+    gradients are as near to the exact ones; that it learns as well is not shown yet (LOG.md)."""
     packing: bool = False
     """Lay sequences one after the other in rows of up to `tokens_per_microbatch` tokens, none of which sees
     another: no padding, and fewer and fuller forward passes. Meant for accelerators and flash attention. On
