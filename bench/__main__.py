@@ -102,7 +102,7 @@ def _model(arguments: argparse.Namespace, shape: Shape) -> Found:
     measurements = rollouts.measure(model, tokenizer, prompts, shape)
     sampler = LocalSampler(model, tokenizer, dtype=resolve("auto", "cpu"))
     completions = [c for group in rollouts.draw(sampler, prompts, shape, 0) for c in group]
-    return Found([*measurements, learner.measure(model, completions, shape)])
+    return Found([*measurements, *learner.measure(model, completions, shape)])
 
 
 def _verdicts(arguments: argparse.Namespace, shape: Shape) -> Found:

@@ -9,7 +9,8 @@ without padding.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,25 +24,36 @@ from r1kit.models.precision import resolve
 from r1kit.types import Completion
 
 
-def measure(model: Any, completions: Sequence[Completion], shape: Shape) -> Measurement:
+def measure(model: Any, completions: Sequence[Completion], shape: Shape) -> list[Measurement]:
+    """An update beside the plain step, and one with layers written out beside one with the library's."""
     documents = [EncodedDocument((*c.prompt_tokens, *c.tokens), len(c.prompt_tokens)) for c in completions]
     total = sum(len(document.tokens) for document in documents)
-    settings = BatchSettings()
     signs = [1.0 if i % 2 else -1.0 for i in range(len(documents))]
     batch = make_batch(documents, advantages=signs, sampler_logprobs=[c.logprobs for c in completions])
-    learner = Learner(copy.deepcopy(model), OptimizerSettings(), settings, total_updates=100)
     loss = policy_loss(ObjectiveSettings())
-    plain_step = _plain_step(copy.deepcopy(model).train(), documents, settings.tokens_per_microbatch)
 
-    def ours(repeat: int) -> int:
-        learner.update(batch, loss)
-        return total
+    def update_by(settings: BatchSettings) -> Callable[[int], int]:
+        learner = Learner(copy.deepcopy(model), OptimizerSettings(), settings, total_updates=100)
+
+        def update(repeat: int) -> int:
+            learner.update(batch, loss)
+            return total
+
+        return update
+
+    library = BatchSettings()
+    plain_step = _plain_step(copy.deepcopy(model).train(), documents, library.tokens_per_microbatch)
 
     def plain(repeat: int) -> int:
         plain_step()
         return total
 
-    return alternate("learner, one update", "tokens/s", shape.repeats, ours, plain)
+    ours, written = update_by(library), update_by(BatchSettings(written_out=True))
+    by_hand = alternate("learner, one update, written out", "tokens/s", shape.repeats, written, ours)
+    return [
+        alternate("learner, one update", "tokens/s", shape.repeats, ours, plain),
+        replace(by_hand, beside="the library's layers"),
+    ]
 
 
 def _plain_step(model: Any, documents: Sequence[EncodedDocument], budget: int) -> Any:
