@@ -140,7 +140,11 @@ class SlotCache(Cache):  # type: ignore[misc]
 
     def __init__(self, layers: int, slots: int, device: torch.device) -> None:
         self.step = Step(slots, torch.arange(slots, device=device))
-        super().__init__(layers=[SlotLayer(self.step) for _ in range(layers)])
+        super().__init__(layers=self.make_layers(layers))
+
+    def make_layers(self, layers: int) -> list[SlotLayer]:
+        """The cache of each layer, empty."""
+        return [SlotLayer(self.step) for _ in range(layers)]
 
     def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
         """Announce a step that attends to `width` positions; `lengths_B` is None when all rows are equally

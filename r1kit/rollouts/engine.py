@@ -23,8 +23,7 @@ from transformers import DynamicCache
 
 from r1kit.errors import ModelError
 from r1kit.rollouts import sampling, stopping
-from r1kit.rollouts.cache import SlotCache
-from r1kit.rollouts.forward import Forward, model_forward
+from r1kit.rollouts.forward import Decoder, model_forward
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Finish
 
@@ -65,16 +64,16 @@ class Engine:
         jobs: Sequence[Job],
         codes_V: Tensor,
         max_batch: int,
-        forward: Forward | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self.model, self.tokenizer, self.params = model, tokenizer, params
         self.device: torch.device = model.device
-        self.forward = forward or model_forward(model)
+        self.decoder = decoder or Decoder(model_forward(model))
         self.codes_V = codes_V.to(self.device)
-        self.queue = deque(_by_prompt(jobs))
+        self.queue = deque(by_prompt(jobs))
         self.slots = min(max_batch, len(jobs))
         layers = model.config.get_text_config(decoder=True).num_hidden_layers
-        self.cache = SlotCache(layers, self.slots, self.device)
+        self.cache = self.decoder.cache(layers, self.slots, self.device)
         self.rows = self.cache.step.rows
         self.live: list[Job] = []
         self.kept: tuple[tuple[int, ...], list[tuple[Tensor, Tensor]]] | None = None
@@ -151,11 +150,12 @@ class Engine:
         counts_B, seeds_B = self.state_4B[2:, :live]
         longest = int(self.lengths[:live].max())
         width = _multiple(longest + 1, _POSITIONS)
-        lengths_R[live:] = longest  # rows after the live ones must stay within what is reserved
+        lengths_R[live:] = 0  # rows after the live ones must stay within what is reserved
         ragged = bool((self.lengths[:live] != width - 1).any())
         self.cache.begin_step(width, lengths_R if ragged else None, self.slots if self.queue else rows)
-        mask = _length_mask(lengths_R, width, self.model.dtype) if ragged else None
-        logits_BV = self.forward(tokens_R, lengths_R, mask, self.cache)[:live]
+        masked = ragged and self.decoder.masked
+        mask = _length_mask(lengths_R, width, self.model.dtype) if masked else None
+        logits_BV = self.decoder.forward(tokens_R, lengths_R, mask, self.cache)[:live]
         draw = sampling.draw(logits_BV, sampling.uniforms(seeds_B, counts_B), self.params)
         self._record(draw, counts_B)
         tokens_R[:live] = draw.tokens
@@ -238,8 +238,8 @@ def _multiple(number: int, of: int) -> int:
     return -(-number // of) * of
 
 
-def _by_prompt(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs with those of equal prompts together, otherwise in order."""
+def by_prompt(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with those of equal prompts together, otherwise in order."""
     order: dict[tuple[int, ...], list[Job]] = {}
     for job in jobs:
         order.setdefault(job.prompt, []).append(job)

@@ -23,10 +23,13 @@ from r1kit.errors import ModelError
 from r1kit.rollouts import stopping
 from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.cache import context_limit
+from r1kit.rollouts.compiled import CompiledStep, CompiledWeights, compiled_weights
 from r1kit.rollouts.engine import Engine, Job, Response
+from r1kit.rollouts.forward import Decoder
 from r1kit.rollouts.lowered import lowered_forward
 from r1kit.rollouts.memory import position_bytes, rows_within_memory
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.threads import decode, most_threads
 from r1kit.types import Completion, Prompt
 
 
@@ -81,11 +84,8 @@ class LocalSampler:
         ]
         if not jobs:
             return [() for _ in prompts]
-        found: list[Response] = []
         with self._decoding():
-            engine = self._engine(jobs, params)
-            while engine.busy:
-                found.extend(engine.step())
+            found = self._decoded(jobs, params)
         found.sort(key=lambda response: response.job.index)
         completions = self._completions(found, [prompts[r.job.index // group_size] for r in found], params)
         return [tuple(completions[i : i + group_size]) for i in range(0, len(completions), group_size)]
@@ -100,7 +100,9 @@ class LocalSampler:
         if said:
             yield said
         with self._decoding():
-            engine = self._engine([self._job(0, prompt, params, seed_paths.derive(seed, 0))], params)
+            job = self._job(0, prompt, params, seed_paths.derive(seed, 0))
+            self._prepare([job], params)
+            engine = self._engine([job], params, compiled_weights(self._model), self._rows)
         version = self.version
         while True:
             if self.version != version:
@@ -142,7 +144,19 @@ class LocalSampler:
             )
         return Job(index, prompt.tokens, seed, room)
 
-    def _engine(self, jobs: Sequence[Job], params: SamplingParams) -> Engine:
+    def _decoded(self, jobs: Sequence[Job], params: SamplingParams) -> list[Response]:
+        """The responses to all jobs."""
+        self._prepare(jobs, params)
+        weights = compiled_weights(self._model)
+        threads = 1 if weights is None else most_threads(len(jobs), self._rows)
+
+        def engine(part: Sequence[Job]) -> Engine:
+            return self._engine(part, params, weights, self._rows // threads)
+
+        return decode(engine, jobs, threads)
+
+    def _prepare(self, jobs: Sequence[Job], params: SamplingParams) -> None:
+        """Settle what ends a response and how many rows to decode at once."""
         if params.stop not in self._tables:
             vocabulary = self._model.get_output_embeddings().weight.shape[0]
             self._tables[params.stop] = stopping.code_table(
@@ -152,8 +166,12 @@ class LocalSampler:
         if self.max_batch is None:
             self._position = self._position or position_bytes(self._model)
             self._rows = rows_within_memory(self._model, self._position, longest)
-        forward, codes_V = lowered_forward(self._model), self._tables[params.stop]
-        return Engine(self._model, self.tokenizer, params, jobs, codes_V, self._rows, forward)
+
+    def _engine(
+        self, jobs: Sequence[Job], params: SamplingParams, weights: CompiledWeights | None, rows: int
+    ) -> Engine:
+        decoder, codes_V = _decoder(self._model, weights), self._tables[params.stop]
+        return Engine(self._model, self.tokenizer, params, jobs, codes_V, rows, decoder)
 
     def _completions(
         self, responses: Sequence[Response], prompts: Sequence[Prompt], params: SamplingParams
@@ -189,6 +207,15 @@ class LocalSampler:
             raise
         finally:
             self._model.train(training)
+
+
+def _decoder(model: Any, weights: CompiledWeights | None) -> Decoder | None:
+    """The fastest that there is for the model with its weights of now; None: the model's own pass."""
+    if weights is not None:
+        step = CompiledStep(weights)
+        return Decoder(step, step.cache, masked=False)
+    forward = lowered_forward(model)
+    return Decoder(forward) if forward else None
 
 
 def converted_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:

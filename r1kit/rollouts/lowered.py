@@ -25,7 +25,7 @@ from r1kit.rollouts.forward import Forward
 
 
 @dataclass(frozen=True, slots=True)
-class _Product:
+class Product:
     """Linear maps of one input, joined: the transposed weight (in, out) and the bias (out,) or None."""
 
     weight: Tensor
@@ -34,6 +34,13 @@ class _Product:
     def __call__(self, x: Tensor) -> Tensor:
         return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
 
+    def into(self, x: Tensor, out: Tensor) -> None:
+        """Write the product into `out`."""
+        if self.bias is None:
+            torch.mm(x, self.weight, out=out)
+        else:
+            torch.addmm(self.bias, x, self.weight, out=out)
+
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """`residual` plus the product."""
         sum_BD = torch.addmm(residual, x, self.weight)
@@ -41,7 +48,7 @@ class _Product:
 
 
 @dataclass(frozen=True, slots=True)
-class _Norm:
+class Norm:
     """A division by the root of the mean square of the last dimension."""
 
     weight: Tensor
@@ -52,17 +59,17 @@ class _Norm:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class LoweredLayer:
     """The weights of one decoder layer."""
 
-    attention_norm: _Norm
-    qkv: _Product
-    head_norms: tuple[_Norm, _Norm] | None  # Qwen3 normalises each head of the queries and of the keys
+    attention_norm: Norm
+    qkv: Product
+    head_norms: tuple[Norm, Norm] | None  # Qwen3 normalises each head of the queries and of the keys
     scaling: float  # of the attention's scores
-    output: _Product
-    feed_forward_norm: _Norm
-    gate_up: _Product
-    down: _Product
+    output: Product
+    feed_forward_norm: Norm
+    gate_up: Product
+    down: Product
 
 
 def lowered_forward(model: Any) -> Forward | None:
@@ -70,9 +77,9 @@ def lowered_forward(model: Any) -> Forward | None:
 
     That is any model but a small Llama, Qwen2 or Qwen3 on a CPU, see `is_small_llama_like`.
     """
-    if not is_small_llama_like(model):
+    layers = lowered_layers(model)
+    if layers is None:
         return None
-    layers = [_lowered(layer) for layer in model.model.layers]
 
     def forward(tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: SlotCache) -> Tensor:
         return _step(model, layers, tokens_B, positions_B, mask, cache)
@@ -80,10 +87,17 @@ def lowered_forward(model: Any) -> Forward | None:
     return forward
 
 
-def _lowered(layer: Any) -> _Layer:
+def lowered_layers(model: Any) -> list[LoweredLayer] | None:
+    """The weights of now of each layer, or None, as for `lowered_forward`."""
+    if not is_small_llama_like(model):
+        return None
+    return [_lowered(layer) for layer in model.model.layers]
+
+
+def _lowered(layer: Any) -> LoweredLayer:
     attention, feed_forward = layer.self_attn, layer.mlp
     norms = (_norm(attention.q_norm), _norm(attention.k_norm)) if hasattr(attention, "q_norm") else None
-    return _Layer(
+    return LoweredLayer(
         attention_norm=_norm(layer.input_layernorm),
         qkv=_joined(attention.q_proj, attention.k_proj, attention.v_proj),
         head_norms=norms,
@@ -95,19 +109,19 @@ def _lowered(layer: Any) -> _Layer:
     )
 
 
-def _norm(module: Any) -> _Norm:
-    return _Norm(module.weight, module.variance_epsilon)
+def _norm(module: Any) -> Norm:
+    return Norm(module.weight, module.variance_epsilon)
 
 
-def _joined(*maps: nn.Linear) -> _Product:
+def _joined(*maps: nn.Linear) -> Product:
     weight = torch.cat(tuple(m.weight for m in maps)) if len(maps) > 1 else maps[0].weight
     biases = tuple(m.bias for m in maps if m.bias is not None)
-    return _Product(weight.detach().t(), torch.cat(biases).detach() if biases else None)
+    return Product(weight.detach().t(), torch.cat(biases).detach() if biases else None)
 
 
 def _step(
     model: Any,
-    layers: Sequence[_Layer],
+    layers: Sequence[LoweredLayer],
     tokens_B: Tensor,
     positions_B: Tensor,
     mask: Tensor | None,

@@ -1,0 +1,128 @@
+"""Numbers inside compiled loops: bfloat16 kept as uint16, and an exponential that the compiler can vectorise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+# Sums may be reordered and products fused; NaN and infinity keep their meaning, a diverged model has to show.
+MATHS = {"contract", "reassoc", "nsz", "arcp", "afn"}
+
+
+def compiled(function: Any) -> Any:
+    """`function` compiled at its first call for the types that it gets, kept on disk, run without the GIL."""
+    return njit(nogil=True, cache=True, fastmath=MATHS, error_model="numpy")(function)
+
+
+@intrinsic
+def float_of(typing: Any, bits: Any) -> Any:
+    """The float32 with these 32 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), generate
+
+
+@intrinsic
+def bits_of(typing: Any, number: Any) -> Any:
+    """The 32 bits of a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), generate
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, place: Any) -> Any:
+    """Ask for the cache line of the number at flat index `place` of a contiguous array, soon to be read."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte = ir.IntType(8).as_pointer()
+        address = builder.bitcast(builder.gep(view.data, [arguments[1]]), byte)
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        builder.call(function, [address, number(0), number(2), number(1)])  # to read, into L2, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+def widen(number: Any) -> Any:
+    """A float32 as it is, a bfloat16 (uint16) as a float32."""
+    raise NotImplementedError("only inside compiled functions")
+
+
+@overload(widen, inline="always")
+def _widen(number: Any) -> Any:
+    if number == types.uint16:
+
+        def widened(number: Any) -> Any:
+            return float_of(np.uint32(number) << np.uint32(16))
+
+        return widened
+
+    def kept(number: Any) -> Any:
+        return number
+
+    return kept
+
+
+def store(array: Any, place: Any, number: Any) -> Any:
+    """Write a float32 into a flat array of float32 or bfloat16 (uint16), rounded to the nearest, ties to
+    even.
+    """
+    raise NotImplementedError("only inside compiled functions")
+
+
+@overload(store, inline="always")
+def _store(array: Any, place: Any, number: Any) -> Any:
+    if array.dtype == types.uint16:
+
+        def narrowed(array: Any, place: Any, number: Any) -> Any:
+            bits = bits_of(np.float32(number))
+            rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+            is_nan = (bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+            array[place] = np.uint16(np.uint32(0x7FC0) if is_nan else rounded)
+
+        return narrowed
+
+    def kept(array: Any, place: Any, number: Any) -> Any:
+        array[place] = number
+
+    return kept
+
+
+_LOG2_E = np.float32(1.4426950408889634)
+_LN2_HIGH = np.float32(0.693359375)  # few bits, so that its multiples are exact
+_LN2_LOW = np.float32(-2.12194440e-4)
+_LEAST, _MOST = np.float32(-87.0), np.float32(88.0)
+
+
+@njit(nogil=True, cache=True, fastmath=MATHS, error_model="numpy", inline="always")
+def exponential(x: Any) -> Any:
+    """e^x in float32, 2 units in the last place off at most; not below e^-87 nor above e^88, NaN for NaN.
+
+    Cody and Waite's reduction and Cephes' polynomial: no call, so that loops over it become vector code.
+    """
+    clipped = x if x > _LEAST else _LEAST  # NaN becomes a number, which can be made an integer
+    clipped = clipped if clipped < _MOST else _MOST
+    power = np.floor(clipped * _LOG2_E + np.float32(0.5))
+    rest = clipped - power * _LN2_HIGH
+    rest = rest - power * _LN2_LOW
+    y = np.float32(1.9875691500e-4)
+    y = y * rest + np.float32(1.3981999507e-3)
+    y = y * rest + np.float32(8.3334519073e-3)
+    y = y * rest + np.float32(4.1665795894e-2)
+    y = y * rest + np.float32(1.6666665459e-1)
+    y = y * rest + np.float32(5.0000001201e-1)
+    y = y * rest * rest + rest + np.float32(1.0)
+    scale = float_of(np.uint32((np.int32(power) + np.int32(127)) << np.int32(23)))
+    return np.float32(y * scale) if x == x else np.float32(x)
