@@ -14,7 +14,7 @@ import numpy as np
 from r1kit.kernels import BLOCK
 from r1kit.kernels.floats import compiled, exponential, prefetch, store, widen
 
-LINE = 16  # numbers between prefetches: a cache line of float32
+_LINE = 64  # bytes of memory that come together
 
 
 @compiled
@@ -140,32 +140,33 @@ def attention(width: int) -> Any:
     @compiled
     def attend(
         joined: Any, cosine: Any, sine: Any, norms: Any, epsilon: Any, scaling: Any,
-        positions: Any, keys: Any, values: Any, out: Any,
+        positions: Any, slots: Any, keys: Any, values: Any, out: Any,
     ) -> None:  # fmt: skip
         """Turn queries and keys by their positions, store keys and values, and mix what is stored.
 
         joined (B, (H + 2 K) W): queries, keys, values; cosine and sine (T, W / 2) float32; norms (2, W) or
-        (2, 0) float32: of each head of queries and keys; positions (B,); keys (slots, K, T / BLOCK, W, BLOCK)
-        and values (slots, K, T, W), written at each row's position; out (B, H W).
+        (2, 0) float32: of each head of queries and keys; positions and slots of each row; keys
+        (slots, K, T / BLOCK, W, BLOCK) and values (slots, K, T, W), written at the row's position; out (B, H W).
         """
         key_heads = keys.shape[1]
         query_heads = out.shape[1] // width
         groups = query_heads // key_heads
         head, mixed = np.empty(width, np.float32), np.empty(width, np.float32)
         scores = np.empty(values.shape[2], np.float32)
-        rows = out.shape[0]
+        rows, line = out.shape[0], _LINE // keys.itemsize
         for b in range(rows):
             position = positions[b]
             block, place = position // BLOCK, position % BLOCK
             cos, sin, row, to = cosine[position], sine[position], joined[b], out[b]
-            following = positions[b + 1] if b + 1 < rows else -1
+            slot = slots[b]
+            following, next_slot = (positions[b + 1], slots[b + 1]) if b + 1 < rows else (-1, 0)
             for k in range(key_heads):
                 # the next row's keys and values come from far away while this row's are computed with
-                for ahead in range(0, (following // BLOCK + 1) * BLOCK * width, LINE):
-                    prefetch(keys, ((b + 1) * key_heads + k) * keys[0, 0].size + ahead)
-                for ahead in range(0, (following + 1) * width, LINE):
-                    prefetch(values, ((b + 1) * key_heads + k) * values[0, 0].size + ahead)
-                stored_keys, stored_values = keys[b, k], values[b, k]
+                for ahead in range(0, (following // BLOCK + 1) * BLOCK * width, line):
+                    prefetch(keys, (next_slot * key_heads + k) * keys[0, 0].size + ahead)
+                for ahead in range(0, (following + 1) * width, line):
+                    prefetch(values, (next_slot * key_heads + k) * values[0, 0].size + ahead)
+                stored_keys, stored_values = keys[slot, k], values[slot, k]
                 begin = (query_heads + k) * width
                 turn(row[begin : begin + width], cos, sin, norms[1], epsilon, head)
                 new_key, new_value = stored_keys[block].reshape(width * BLOCK), stored_values[position]
@@ -181,7 +182,8 @@ def attention(width: int) -> Any:
                         head[d] *= scaling
                     total = score(head, stored_keys, position + 1, scores)
                     mix(scores, stored_values, position + 1, mixed)
+                    share = np.float32(1.0) / total
                     for d in range(width):
-                        store(to, begin + d, mixed[d] / total)
+                        store(to, begin + d, mixed[d] * share)
 
     return attend

@@ -60,7 +60,7 @@ def widen(number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(widen, inline="always")
+@overload(widen)
 def _widen(number: Any) -> Any:
     if number == types.uint16:
 
@@ -82,7 +82,7 @@ def store(array: Any, place: Any, number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(store, inline="always")
+@overload(store)
 def _store(array: Any, place: Any, number: Any) -> Any:
     if array.dtype == types.uint16:
 
@@ -106,7 +106,7 @@ _LN2_LOW = np.float32(-2.12194440e-4)
 _LEAST, _MOST = np.float32(-87.0), np.float32(88.0)
 
 
-@njit(nogil=True, cache=True, fastmath=MATHS, error_model="numpy", inline="always")
+@compiled
 def exponential(x: Any) -> Any:
     """e^x in float32, 2 units in the last place off at most; not below e^-87 nor above e^88, NaN for NaN.
 

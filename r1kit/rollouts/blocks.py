@@ -1,10 +1,12 @@
 """The key-value cache of the compiled step: keys in blocks, so that scores of neighbours are one vector.
 
-Keys of a layer are (slots, K, T / BLOCK, W, BLOCK), values (slots, K, T, W); the rest is as in `cache`.
+Keys of a layer are (slots, K, T / BLOCK, W, BLOCK), values (slots, K, T, W). Rows have slots, which they keep
+for life: where a finished row's place is taken by another, only the list of their slots changes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r1kit.kernels import BLOCK
-from r1kit.rollouts.cache import SlotCache, SlotLayer, Step
+from r1kit.rollouts.cache import more_capacity
 
 
 def as_array(tensor: Tensor) -> NDArray[Any]:
@@ -22,60 +24,59 @@ def as_array(tensor: Tensor) -> NDArray[Any]:
     return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-class BlockLayer(SlotLayer):
-    """Keys and values of one decoder layer, written by the compiled step itself."""
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    keys: NDArray[Any]
+    values: NDArray[Any]
 
-    def __init__(self, step: Step, heads: int, width: int, dtype: torch.dtype) -> None:
-        super().__init__(step)
-        self._heads, self._width = heads, width
-        self.dtype = dtype
-        self._allocate(0)
 
-    def grow(self) -> None:
-        """Make room for the step's `capacity` positions in its first `slots` rows, keeping what is there."""
-        old_keys, old_values = self.keys, self.values
-        slots, blocks = min(self.step.slots, len(old_keys)), old_keys.shape[2]
-        self._allocate(-(-self.step.capacity // BLOCK))
-        self.keys[:slots, :, :blocks] = old_keys[:slots]
-        self.values[:slots, :, : blocks * BLOCK] = old_values[:slots]
+class BlockCache:
+    """A `RowCache` on the CPU. Args: layers; slots; heads K; width W; dtype float32 or bfloat16."""
 
-    def write(self, first: int, index: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Slots first, first+1, … take the prompts `index` of `keys` and `values` ((U, H, T, D))."""
-        rows, length = slice(first, first + index.shape[0]), keys.shape[2]
-        blocks = -(-length // BLOCK)
-        filled = torch.nn.functional.pad(keys, (0, 0, 0, blocks * BLOCK - length))
-        self.keys[rows, :, :blocks] = filled.unflatten(2, (blocks, BLOCK)).transpose(3, 4)[index]
-        self.values[rows, :, :length] = values[index]
+    def __init__(self, layers: int, slots: int, heads: int, width: int, dtype: torch.dtype) -> None:
+        self._heads, self._width, self._dtype = heads, width, dtype
+        self.capacity = 0  # positions there is room for
+        self.slots = np.arange(slots)  # of each row
+        self.layers = [self._empty() for _ in range(layers)]
+
+    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
+        """See `SlotCache.begin_step`."""
+        self._reserve(width, slots)
+
+    def write_prompts(self, first: int, index: Tensor, prompts: list[tuple[Tensor, Tensor]]) -> None:
+        """See `SlotCache.write_prompts`."""
+        length = prompts[0][0].shape[2]
+        self._reserve(length, len(self.slots))
+        rows, chosen, blocks = self.slots[first : first + len(index)], index.numpy(), -(-length // BLOCK)
+        for layer, (keys, values) in zip(self.layers, prompts, strict=True):
+            filled = torch.nn.functional.pad(keys, (0, 0, 0, blocks * BLOCK - length))
+            by_block = filled.unflatten(2, (blocks, BLOCK)).transpose(3, 4)
+            layer.keys[rows, :, :blocks] = as_array(by_block)[chosen]
+            layer.values[rows, :, :length] = as_array(values)[chosen]
 
     def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
-        """Copy the first `width` positions of slots `sources` over slots `holes`."""
-        blocks = -(-width // BLOCK)
-        self.keys[holes, :, :blocks] = self.keys[sources, :, :blocks]
-        self.values[holes, :, :width] = self.values[sources, :, :width]
+        """Let the rows `holes` have the slots of the rows `sources`, and the other way round."""
+        to, of = holes.numpy(), sources.numpy()
+        self.slots[to], self.slots[of] = self.slots[of], self.slots[to]
 
-    def _allocate(self, blocks: int) -> None:
-        slots, kind = self.step.slots, np.uint16 if self.dtype == torch.bfloat16 else np.float32
+    def _reserve(self, capacity: int, slots: int) -> None:
+        """Room for `capacity` positions of the first `slots` rows; the others are given up where it grows."""
+        if capacity <= self.capacity:
+            return
+        self.capacity = -(-more_capacity(self.capacity, capacity) // BLOCK) * BLOCK
+        kept = self.slots[:slots]
+        self.slots = np.arange(len(kept))
+        for place, old in enumerate(self.layers):
+            new = self._empty()
+            new.keys[:, :, : old.keys.shape[2]] = old.keys[kept]
+            new.values[:, :, : old.values.shape[2]] = old.values[kept]
+            self.layers[place] = new
+
+    def _empty(self) -> _Layer:
+        slots, heads, width = len(self.slots), self._heads, self._width
+        kind = np.uint16 if self._dtype == torch.bfloat16 else np.float32
         # NumPy asks for huge pages: reading many rows' keys in pages of 4 KiB takes twice as long (LOG.md)
-        keys = np.empty((slots, self._heads, blocks, self._width, BLOCK), kind)
-        values = np.empty((slots, self._heads, blocks * BLOCK, self._width), kind)
-        self.arrays = (keys, values)
-        self.keys, self.values = (torch.from_numpy(array).view(self.dtype) for array in (keys, values))
-
-
-class BlockCache(SlotCache):
-    """The layers of one decoder for the compiled step."""
-
-    def __init__(
-        self, layers: int, slots: int, device: torch.device, heads: int, width: int, dtype: torch.dtype
-    ) -> None:
-        self._shape = (heads, width, dtype)
-        super().__init__(layers, slots, device)
-
-    def make_layers(self, layers: int) -> list[SlotLayer]:
-        """The cache of each layer, empty."""
-        return [BlockLayer(self.step, *self._shape) for _ in range(layers)]
-
-    def arrays(self, layer: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Keys and values of a layer."""
-        found: tuple[NDArray[Any], NDArray[Any]] = self.layers[layer].arrays
-        return found
+        return _Layer(
+            np.empty((slots, heads, self.capacity // BLOCK, width, BLOCK), kind),
+            np.empty((slots, heads, self.capacity, width), kind),
+        )

@@ -25,6 +25,11 @@ def most_capacity(positions: int) -> int:
     return positions + max(_GROWTH, positions // 4)
 
 
+def more_capacity(held: int, wanted: int) -> int:
+    """What a row's memory for `held` positions grows to, so that `wanted` have room."""
+    return max(wanted, most_capacity(held))
+
+
 def context_limit(model: Any) -> int | None:
     """Most positions (prompt and response) this cache can represent for `model`; None when there is no limit.
 
@@ -140,11 +145,7 @@ class SlotCache(Cache):  # type: ignore[misc]
 
     def __init__(self, layers: int, slots: int, device: torch.device) -> None:
         self.step = Step(slots, torch.arange(slots, device=device))
-        super().__init__(layers=self.make_layers(layers))
-
-    def make_layers(self, layers: int) -> list[SlotLayer]:
-        """The cache of each layer, empty."""
-        return [SlotLayer(self.step) for _ in range(layers)]
+        super().__init__(layers=[SlotLayer(self.step) for _ in range(layers)])
 
     def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
         """Announce a step that attends to `width` positions; `lengths_B` is None when all rows are equally
@@ -159,7 +160,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         """
         held = self.step.capacity
         if capacity > held:
-            self.step.capacity = max(capacity, most_capacity(held))
+            self.step.capacity = more_capacity(held, capacity)
             self.step.slots = min(slots, self.step.slots)
             for layer in self.layers:
                 layer.grow()

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r1kit.rollouts.blocks import BlockCache, as_array
-from r1kit.rollouts.cache import SlotCache
 from r1kit.rollouts.lowered import LoweredLayer, Product, lowered_layers
 
 _HEAD_MULTIPLE = 8  # head widths that the kernels take
@@ -120,35 +119,41 @@ class CompiledStep:
     """
 
     def __init__(self, weights: CompiledWeights) -> None:
-        from r1kit.kernels import decoding  # Numba takes a third of a second to import
+        from r1kit.kernels import decoding, drawing  # Numba takes a third of a second to import
 
-        self._kernels, self._weights = decoding, weights
+        self._kernels, self._weights, self._draw_kernel = decoding, weights, drawing.draw
         self._attend = decoding.attention(weights.width)
         self._rows = -1
         self._capacity = 0
 
-    def cache(self, layers: int, slots: int, device: torch.device) -> SlotCache:
+    def cache(self, layers: int, slots: int, device: torch.device) -> BlockCache:
         """The cache whose layout this step reads."""
         weights = self._weights
-        return BlockCache(layers, slots, device, weights.key_heads, weights.width, weights.dtype)
+        return BlockCache(layers, slots, weights.key_heads, weights.width, weights.dtype)
 
-    def __call__(self, tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: SlotCache) -> Tensor:
+    def draw(
+        self, logits_BV: Tensor, seeds_B: Tensor, counts_B: Tensor, temperature: float, *out: Tensor
+    ) -> None:
+        """See `forward.Draw`."""
+        given = (as_array(part) for part in (logits_BV, seeds_B, counts_B))
+        self._draw_kernel(*given, np.float32(temperature), *(as_array(part) for part in out))
+
+    def __call__(self, tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: BlockCache) -> Tensor:
         """Logits of one new token per row, (B, V), valid until the next call."""
-        assert isinstance(cache, BlockCache)
         self._prepare(len(tokens_B))
         kernels, weights = self._kernels, self._weights
         positions = positions_B.numpy()
-        cosine, sine = weights.angles(cache.step.width)
+        cosine, sine = weights.angles(cache.capacity)
         x, narrow, epsilon = self._x.array, self._narrow, weights.epsilon
         kernels.take_rows(weights.table, tokens_B.numpy(), x)
         kernels.normalise(x, weights.layers[0].attention_norm, epsilon, narrow.array)
         last = len(weights.layers) - 1
         for place, layer in enumerate(weights.layers):
             layer.qkv.into(narrow.tensor, self._joined.tensor)
-            keys, values = cache.arrays(place)
+            stored = cache.layers[place]
             self._attend(
                 self._joined.array, cosine, sine, layer.head_norms, layer.head_epsilon, weights.scaling,
-                positions, keys, values, self._mixed.array,
+                positions, cache.slots, stored.keys, stored.values, self._mixed.array,
             )  # fmt: skip
             layer.output.into(self._mixed.tensor, self._delta.tensor)
             kernels.add_and_normalise(x, self._delta.array, layer.feed_forward_norm, epsilon, narrow.array)

@@ -74,7 +74,7 @@ class Engine:
         self.slots = min(max_batch, len(jobs))
         layers = model.config.get_text_config(decoder=True).num_hidden_layers
         self.cache = self.decoder.cache(layers, self.slots, self.device)
-        self.rows = self.cache.step.rows
+        self.rows = torch.arange(self.slots, device=self.device)
         self.live: list[Job] = []
         self.kept: tuple[tuple[int, ...], list[tuple[Tensor, Tensor]]] | None = None
         # per slot, on the device: next input token, cached length, tokens drawn, seed
@@ -156,19 +156,24 @@ class Engine:
         masked = ragged and self.decoder.masked
         mask = _length_mask(lengths_R, width, self.model.dtype) if masked else None
         logits_BV = self.decoder.forward(tokens_R, lengths_R, mask, self.cache)[:live]
-        draw = sampling.draw(logits_BV, sampling.uniforms(seeds_B, counts_B), self.params)
-        self._record(draw, counts_B)
-        tokens_R[:live] = draw.tokens
+        self._draw(logits_BV, seeds_B, counts_B, tokens_R[:live])
         self.state_4B[1:3, :live] += 1
         self.lengths[:live] += 1
         self.counts[:live] += 1
 
-    def _record(self, draw: sampling.Draw, counts_B: Tensor) -> None:
-        live = len(self.live)
+    def _draw(self, logits_BV: Tensor, seeds_B: Tensor, counts_B: Tensor, tokens_B: Tensor) -> None:
+        """Draw tokens and keep them, with their log-probabilities."""
+        live, params = len(self.live), self.params
         if int(self.counts[:live].max()) >= self.drawn_BT.shape[1]:
             pad = torch.nn.functional.pad
             self.drawn_BT = pad(self.drawn_BT, (0, _OUTPUT_CHUNK))
             self.logprobs_BT2 = pad(self.logprobs_BT2, (0, 0, 0, _OUTPUT_CHUNK))
+        if self.decoder.draw is not None and params.temperature > 0 and not _filtered(params):
+            drawn, logprobs = self.drawn_BT, self.logprobs_BT2
+            self.decoder.draw(logits_BV, seeds_B, counts_B, params.temperature, tokens_B, drawn, logprobs)
+            return
+        draw = sampling.draw(logits_BV, sampling.uniforms(seeds_B, counts_B), params)
+        tokens_B.copy_(draw.tokens)
         rows_B = self.rows[:live]
         self.drawn_BT[rows_B, counts_B] = draw.tokens
         self.logprobs_BT2[rows_B, counts_B] = torch.stack((draw.logprobs, draw.sampling_logprobs), dim=-1)
@@ -231,6 +236,11 @@ class Engine:
             for hole, source in zip(holes, sources, strict=True):
                 self.live[hole] = self.live[source]
         del self.live[stay:]
+
+
+def _filtered(params: SamplingParams) -> bool:
+    """Whether some tokens are left out of the draw."""
+    return params.top_k > 0 or params.top_p < 1.0
 
 
 def _multiple(number: int, of: int) -> int:

@@ -7,15 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from r1kit.rollouts.cache import SlotCache
 
-Forward = Callable[[Tensor, Tensor, Tensor | None, SlotCache], Tensor]
+
+class RowCache(Protocol):
+    """The keys and values of rows in flight; `SlotCache` says what each method does."""
+
+    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
+        """Announce a step."""
+        ...
+
+    def write_prompts(self, first: int, index: Tensor, prompts: list[tuple[Tensor, Tensor]]) -> None:
+        """Rows first, first + 1, … take prefilled prompts."""
+        ...
+
+    def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
+        """Rows `sources` take the places of rows `holes`."""
+        ...
+
+
+Forward = Callable[[Tensor, Tensor, Tensor | None, Any], Tensor]
 """(tokens_B, positions_B, additive mask (B, 1, 1, T) or None, cache) -> logits_BV"""
+
+Draw = Callable[[Tensor, Tensor, Tensor, float, Tensor, Tensor, Tensor], None]
+"""(logits_BV, seeds_B, counts_B, temperature, tokens_B, drawn_BT, logprobs_BT2): see `kernels.drawing.draw`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +43,9 @@ class Decoder:
     """How an engine decodes: the forward pass, and what it needs of the engine."""
 
     forward: Forward
-    cache: Callable[[int, int, torch.device], SlotCache] = SlotCache  # of (layers, slots, device)
+    cache: Callable[[int, int, torch.device], RowCache] = SlotCache  # of (layers, slots, device)
     masked: bool = True  # whether the pass has to be told which positions a row does not have
+    draw: Draw | None = None  # from the whole distribution; None: `sampling.draw`, as for all others
 
 
 def model_forward(model: Any) -> Forward:
