@@ -18,7 +18,6 @@ from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings
 from r1kit.models.attention import LONGEST, training_attention_in_use
-from r1kit.models.written import LayerShape, Rotation, WrittenLayer
 from r1kit.models.written_decoder import written_decoder
 
 DECODERS: list[tuple[str, dict[str, Any]]] = [
@@ -58,26 +57,6 @@ def with_gradients(model: Any, states: Tensor) -> dict[str, Tensor]:
     }
 
 
-@pytest.mark.parametrize("biased", [False, True])
-def test_a_layers_gradients_are_the_numerical_ones(biased: bool) -> None:
-    generator = torch.Generator().manual_seed(0)
-    rows, length, width, queries, keys, head, feed = 2, 5, 6, 4, 2, 4, 7
-
-    def drawn(*shape: int) -> Tensor:
-        return torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True)
-
-    rotation = Rotation(*(drawn(length, head).detach() for _ in range(2)))
-    projected = (2 * queries + 3 * keys) * head
-    weights = [
-        drawn(projected, width), drawn(projected) if biased else None, drawn(width, queries * head),
-        drawn(feed, width), drawn(feed, width), drawn(width, feed),
-    ]  # fmt: skip
-    shape = LayerShape(queries, keys, 0.1, 0.3)
-    assert torch.autograd.gradcheck(
-        lambda x, *w: WrittenLayer.apply(x, shape, rotation, *w), [drawn(rows, length, width), *weights]
-    )
-
-
 @pytest.mark.parametrize(("family", "changes"), DECODERS)
 @pytest.mark.parametrize("length", [1, 67])
 def test_states_and_gradients_are_those_of_the_module_tree(
@@ -88,11 +67,12 @@ def test_states_and_gradients_are_those_of_the_module_tree(
     written = written_decoder(model)
     assert written is not None
     ours = with_gradients(model, written(tokens, torch.float32))
-    theirs = with_gradients(model, by_modules(model, tokens))
-    assert ours.keys() == theirs.keys()
-    for name, expected in theirs.items():
+    exact_model = copy.deepcopy(model).double()
+    exact = with_gradients(exact_model, by_modules(exact_model, tokens))
+    assert ours.keys() == exact.keys()
+    for name, expected in exact.items():
         torch.testing.assert_close(
-            ours[name], expected, rtol=0, atol=2e-5 * float(expected.abs().max()), msg=name
+            ours[name].double(), expected, rtol=0, atol=4e-5 * float(expected.abs().max()), msg=name
         )
 
 

@@ -1,182 +1,212 @@
-"""One layer of a Llama-like decoder with its derivative written out, for small models on a CPU.
+"""A Llama-like decoder with its derivative written out, for small models on a CPU.
 
 At the laptop's size most of an update are not matrix products but what lies between them, operation by
-operation over whole activations. Written out, a layer needs few of these: projections of one input are one
-product, the gain of a norm is part of the product behind it, and a rotation is two operations, because the
-product also gives the halves of queries and keys in the other order. Products are computed in the number
-format of the weights given, the residual stream in its own.
+operation over whole activations. Written out, a layer needs four products, the attention's, and between them
+loops of one pass each (`kernels/training.py`). Products are computed in the number format of the weights
+given, the residual stream and everything else in float32; what is rounded is what autocast rounds, or less.
 
-Shapes: R rows, T positions, N = R * T, D width, H query heads, K key-value heads, W head width, F width of
-the feed-forward layer.
+Shapes: R rows, T positions, N = R T, D width, H query heads, K key-value heads, W head width, F width of the
+feed-forward layer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import silu
 
+from r1kit.kernels.arrays import call
 from r1kit.models.causal import attend_causally, attend_causally_backward
 
 
 class LayerWeights(NamedTuple):
-    """What a layer multiplies by, in the format of its products; gains of the norms are part of them."""
+    """What a layer multiplies by: matrices (out, in) in the format of products, gains in float32."""
 
-    heads: Tensor  # (2 H + 3 K) * W rows of D: queries, keys, both with their halves swapped, values
-    heads_bias: Tensor | None  # (2 H + 3 K) * W
-    output: Tensor  # (D, H * W)
-    gate: Tensor  # (F, D)
-    up: Tensor  # (F, D)
+    gain: Tensor  # (D,), before attention
+    heads: Tensor  # ((H + 2 K) W, D): queries, keys, values
+    heads_bias: Tensor | None  # ((H + 2 K) W,)
+    output: Tensor  # (D, H W)
+    feed_forward_gain: Tensor  # (D,)
+    gate_up: Tensor  # (2 F, D)
     down: Tensor  # (D, F)
 
 
 @dataclass(frozen=True, slots=True)
-class LayerShape:
-    """What else a layer needs to know."""
+class DecoderShape:
+    """What else a decoder needs to know, with the angles that turn its heads."""
 
     query_heads: int
     key_heads: int
     epsilon: float  # of its norms
     scaling: float  # of the attention's scores
+    cosine: Tensor  # (T, W / 2)
+    sine: Tensor
 
 
-class Rotation(NamedTuple):
-    """What rotates heads by their position, each (T, W), in the format of the residual stream."""
+class _Kept(NamedTuple):
+    """What a layer's derivative reads of its forward pass, besides attention's probabilities."""
 
-    cosine: Tensor
-    sine: Tensor  # negative in the first half, for heads with their halves swapped
+    x: Tensor  # (N, D) float32
+    scale: Tensor  # (N,)
+    normed: Tensor  # (N, D)
+    query: Tensor  # (R, H, T, W)
+    key: Tensor  # (R, K, T, W)
+    value: Tensor  # (R, K, T, W)
+    mixed: Tensor  # (N, H W)
+    middle: Tensor  # (N, D) float32
+    scale_again: Tensor  # (N,)
+    normed_again: Tensor  # (N, D)
+    gate_up: Tensor  # (N, 2 F)
 
 
-class WrittenLayer(torch.autograd.Function):
-    """A decoder layer; first derivatives only."""
+class WrittenDecoder(torch.autograd.Function):
+    """All layers and the last norm; first derivatives only."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, shape: LayerShape, rotation: Rotation, *weights: Any) -> Tensor:
-        """(R, T, D) -> (R, T, D): x plus what attention finds, plus the feed-forward layer of both."""
-        w = LayerWeights(*weights)
-        dtype, rows, length = w.heads.dtype, x.shape[0], x.shape[1]
-        x_ND = x.reshape(-1, x.shape[2])
-        normed, scale = normalised(x_ND, shape.epsilon, dtype)
-        heads = _product(normed, w.heads, w.heads_bias)
-        query, key, value = _turned(heads.view(rows, length, -1), shape, rotation)
-        found, probabilities = attend_causally(query, key, value)
-        mixed = found.view(rows, shape.query_heads, length, -1).transpose(1, 2).reshape(len(x_ND), -1)
-        middle = (mixed @ w.output.t()).to(x.dtype).add_(x_ND)
-        normed_again, scale_again = normalised(middle, shape.epsilon, dtype)
-        gate, up = normed_again @ w.gate.t(), normed_again @ w.up.t()
-        risen = silu(gate)
-        product = risen * up
-        out = (product @ w.down.t()).to(x.dtype).add_(middle)
-        ctx.save_for_backward(
-            normed, scale, query, key, value, mixed, normed_again, scale_again, gate, up, risen,
-            product, *rotation, w.heads, w.output, w.gate, w.up, w.down, *probabilities,
-        )  # fmt: skip
-        ctx.shape, ctx.biased = shape, w.heads_bias is not None
-        return out.view(x.shape)
+    def forward(ctx: Any, x: Tensor, shape: DecoderShape, final_gain: Tensor, *weights: Any) -> Tensor:
+        """(R, T, D) -> (N, D) in the format of products. `weights`: those of each layer, one after the other."""
+        from r1kit.kernels import training as kernels
+
+        layers = _by_layer(weights)
+        rows, tokens = x.shape[0], x.reshape(-1, x.shape[2])
+        dtype = layers[0].heads.dtype
+        normed, scale = _like(tokens, dtype), _scales(tokens)
+        call(kernels.normalise, tokens, layers[0].gain, shape.epsilon, normed, scale)
+        gains = [layer.gain for layer in layers[1:]] + [final_gain]
+        saved, blocks = list[Tensor](), list[int]()
+        for layer, next_gain in zip(layers, gains, strict=True):
+            kept, probabilities, delta = _layer(tokens, normed, scale, rows, shape, layer)
+            tokens, normed, scale = torch.empty_like(tokens), _like(tokens, dtype), _scales(tokens)
+            call(
+                kernels.add_and_normalise, kept.middle, delta, next_gain, shape.epsilon, tokens, normed, scale
+            )
+            saved += [*kept, *probabilities]
+            blocks.append(len(probabilities))
+        ctx.save_for_backward(final_gain, tokens, scale, *saved, *weights)
+        ctx.shape, ctx.blocks, ctx.rows = shape, blocks, rows
+        return normed
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """(R, T, D) -> the gradients of x and of the weights."""
-        (
-            normed, scale, query, key, value, mixed, normed_again, scale_again, gate, up, risen,
-            product, cosine, sine, w_heads, w_output, w_gate, w_up, w_down, *probabilities,
-        ) = ctx.saved_tensors  # fmt: skip
-        rows, length, _ = grad.shape
-        grad_out = grad.reshape(len(normed), -1)
+    def backward(ctx: Any, of_out: Tensor) -> tuple[Tensor | None, ...]:
+        """(N, D) -> the gradients of x and of the weights."""
+        from r1kit.kernels import training as kernels
 
-        back = grad_out.to(w_down.dtype)
-        of_down = back.t() @ product
-        of_product = back @ w_down
-        of_up = of_product * risen
-        of_gate = torch.ops.aten.silu_backward(of_product.mul_(up), gate)
-        of_w_gate, of_w_up = of_gate.t() @ normed_again, of_up.t() @ normed_again
-        of_normed = torch.addmm(of_gate @ w_gate, of_up, w_up)
-        grad_middle = with_norm_gradient(grad_out, of_normed, normed_again, scale_again)
-
-        back = grad_middle.to(w_down.dtype)
-        of_output = back.t() @ mixed
-        of_found = (back @ w_output).view(rows, length, ctx.shape.query_heads, -1).transpose(1, 2)
-        of_query, of_key, of_value = attend_causally_backward(
-            of_found.reshape(*query.shape[:3], -1), query, key, value, probabilities
-        )
-        of_heads = _turned_back(of_query, of_key, of_value, ctx.shape, Rotation(cosine, sine), rows)
-        of_w_heads = of_heads.t() @ normed
-        of_bias = of_heads.sum(0) if ctx.biased else None
-        grad_x = with_norm_gradient(grad_middle, of_heads @ w_heads, normed, scale)
-        return (
-            grad_x.view(grad.shape),
-            None,
-            None,
-            of_w_heads,
-            of_bias,
-            of_output,
-            of_w_gate,
-            of_w_up,
-            of_down,
-        )
+        final_gain, tokens, scale, *saved = ctx.saved_tensors
+        kept_size = len(_Kept._fields)
+        layers = _by_layer(saved[sum(ctx.blocks) + kept_size * len(ctx.blocks) :])
+        grad, of_final_gain = torch.zeros_like(tokens), _gain_sums(final_gain)
+        back = _like(tokens, of_out.dtype)
+        call(kernels.normalise_back, grad, of_out.contiguous(), tokens, scale, final_gain, of_final_gain, back)
+        of_weights: list[Tensor | None] = []
+        end = sum(ctx.blocks) + kept_size * len(ctx.blocks)
+        for layer, blocks in zip(layers[::-1], ctx.blocks[::-1], strict=True):
+            begin = end - blocks - kept_size
+            kept = _Kept(*saved[begin : begin + kept_size])
+            probabilities = saved[begin + kept_size : end]
+            of_layer = _layer_back(grad, back, kept, probabilities, ctx.rows, ctx.shape, layer)
+            of_weights = [*of_layer, *of_weights]
+            end = begin
+        return grad.view(ctx.rows, -1, grad.shape[1]), None, of_final_gain.float(), *of_weights
 
 
-def normalised(x_ND: Tensor, epsilon: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """x over the root of the mean of its squares, in `dtype`, and the factor that makes it so, (N, 1)."""
-    squares_N1 = torch.linalg.vector_norm(x_ND, dim=-1, keepdim=True).square_()
-    scale_N1 = squares_N1.div_(x_ND.shape[1]).add_(epsilon).rsqrt_()
-    return (x_ND * scale_N1).to(dtype), scale_N1
+def _by_layer(weights: Sequence[Any]) -> list[LayerWeights]:
+    size = len(LayerWeights._fields)
+    return [LayerWeights(*weights[begin : begin + size]) for begin in range(0, len(weights), size)]
 
 
-def with_norm_gradient(grad_ND: Tensor, of_normed: Tensor, normed: Tensor, scale_N1: Tensor) -> Tensor:
-    """`grad_ND` and the gradient that reaches x through `normed`.
+def _like(tokens: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.empty(tokens.shape, dtype=dtype)
 
-    For n = x s with s = (mean(x²) + ε)^-1/2: s (g - n mean(g n)).
+
+def _scales(tokens: Tensor) -> Tensor:
+    return torch.empty(len(tokens))
+
+
+def _gain_sums(gain: Tensor) -> Tensor:
+    return torch.zeros(gain.shape, dtype=torch.float64)
+
+
+def _layer(
+    x: Tensor, normed: Tensor, scale: Tensor, rows: int, shape: DecoderShape, w: LayerWeights
+) -> tuple[_Kept, list[Tensor], Tensor]:
+    """One layer up to what its feed-forward part adds to the residual stream, (N, D)."""
+    from r1kit.kernels import training as kernels
+
+    dtype, length = normed.dtype, len(x) // rows
+    joined = normed @ w.heads.t() if w.heads_bias is None else torch.addmm(w.heads_bias, normed, w.heads.t())
+    width = 2 * shape.cosine.shape[1]
+    query = torch.empty(rows, shape.query_heads, length, width, dtype=dtype)
+    key = torch.empty(rows, shape.key_heads, length, width, dtype=dtype)
+    value = torch.empty_like(key)
+    call(kernels.turn, joined, shape.cosine, shape.sine, _float(shape.scaling), query, key, value)
+    found, probabilities = attend_causally(_grouped(query, shape), key.flatten(0, 1), value.flatten(0, 1))
+    mixed = torch.empty(len(x), shape.query_heads * width, dtype=dtype)
+    call(kernels.heads_to_tokens, found.view(query.shape), mixed)
+    middle, normed_again, scale_again = torch.empty_like(x), _like(x, dtype), _scales(x)
+    delta = mixed @ w.output.t()
+    call(
+        kernels.add_and_normalise,
+        x, delta, w.feed_forward_gain, shape.epsilon, middle, normed_again, scale_again,
+    )  # fmt: skip
+    gate_up = normed_again @ w.gate_up.t()
+    active = torch.empty(len(x), w.down.shape[1], dtype=dtype)
+    call(kernels.gate, gate_up, active)
+    kept = _Kept(x, scale, normed, query, key, value, mixed, middle, scale_again, normed_again, gate_up)
+    return kept, probabilities, active @ w.down.t()
+
+
+def _layer_back(
+    grad: Tensor,
+    back: Tensor,
+    kept: _Kept,
+    probabilities: Sequence[Tensor],
+    rows: int,
+    shape: DecoderShape,
+    w: LayerWeights,
+) -> list[Tensor | None]:
+    """The gradients of a layer's weights; `grad` (N, D) and `back`, the same in the format of products, become
+    those of its input.
     """
-    # several passes of one operation: the library's fused ones are slower where a column is spread out
-    of_normed, normed = of_normed.to(grad_ND.dtype), normed.to(grad_ND.dtype, copy=True)
-    along_N1 = (of_normed * normed).sum(-1, keepdim=True).div_(-normed.shape[1])
-    return normed.mul_(along_N1).add_(of_normed).mul_(scale_N1).add_(grad_ND)
+    from r1kit.kernels import training as kernels
+
+    active, of_gate_up = torch.empty(len(grad), w.down.shape[1], dtype=back.dtype), torch.empty_like(kept.gate_up)
+    call(kernels.gate_back, back @ w.down, kept.gate_up, active, of_gate_up)
+    of_down = back.t() @ active
+    of_w_gate_up = of_gate_up.t() @ kept.normed_again
+    of_again = _gain_sums(w.feed_forward_gain)
+    call(
+        kernels.normalise_back, grad, of_gate_up @ w.gate_up, kept.middle, kept.scale_again,
+        w.feed_forward_gain, of_again, back,
+    )  # fmt: skip
+    of_output = back.t() @ kept.mixed
+    of_found = torch.empty_like(kept.query)
+    call(kernels.tokens_to_heads, back @ w.output, of_found)
+    of_query, of_key, of_value = attend_causally_backward(
+        _grouped(of_found, shape), _grouped(kept.query, shape),
+        kept.key.flatten(0, 1), kept.value.flatten(0, 1), probabilities,
+    )  # fmt: skip
+    of_joined = torch.empty(len(grad), len(w.heads), dtype=back.dtype)
+    call(
+        kernels.turn_back, of_query.view(kept.query.shape), of_key.view(kept.key.shape),
+        of_value.view(kept.value.shape), shape.cosine, shape.sine, _float(shape.scaling), of_joined,
+    )  # fmt: skip
+    of_heads = of_joined.t() @ kept.normed
+    of_bias = of_joined.sum(0) if w.heads_bias is not None else None
+    of_gain = _gain_sums(w.gain)
+    call(kernels.normalise_back, grad, of_joined @ w.heads, kept.x, kept.scale, w.gain, of_gain, back)
+    return [of_gain.float(), of_heads, of_bias, of_output, of_again.float(), of_w_gate_up, of_down]
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x @ weight.t() if bias is None else torch.addmm(bias, x, weight.t())
+def _grouped(heads: Tensor, shape: DecoderShape) -> Tensor:
+    """(R, H, T, W) -> (R K, H / K, T, W)."""
+    return heads.view(-1, shape.query_heads // shape.key_heads, *heads.shape[2:])
 
 
-def _turned(heads: Tensor, shape: LayerShape, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
-    """(R, T, (2 H + 3 K) W) -> scaled queries (R K, H / K, T, W), keys and values (R K, T, W)."""
-    rows, length, _ = heads.shape
-    width, (queries, keys) = rotation.cosine.shape[1], (shape.query_heads, shape.key_heads)
-    split = heads.view(rows, length, -1, width).transpose(1, 2)
-    query, key, swapped_query, swapped_key, value = torch.split(
-        split, [queries, keys, queries, keys, keys], 1
-    )
-    cosine, sine = rotation
-    turned = _rotated(query, swapped_query, cosine * shape.scaling, sine * shape.scaling)
-    of_key = (rows * keys, length, width)
-    turned_key = _rotated(key, swapped_key, cosine, sine).view(of_key)
-    return turned.view(rows * keys, queries // keys, length, width), turned_key, value.reshape(of_key)
+def _float(number: float) -> Any:
+    import numpy as np
 
-
-def _rotated(heads: Tensor, swapped: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Heads (R, H, T, W) by their positions' angles, contiguous; rounded once."""
-    turned = torch.empty(heads.shape, dtype=cosine.dtype).copy_(heads).mul_(cosine)
-    return turned.add_(torch.empty_like(turned).copy_(swapped).mul_(sine)).to(heads.dtype)
-
-
-def _turned_back(
-    of_query: Tensor, of_key: Tensor, of_value: Tensor, shape: LayerShape, rotation: Rotation, rows: int
-) -> Tensor:
-    """The gradient of the heads, (N, (2 H + 3 K) W), from those of what `_turned` gives."""
-    length, width = rotation.cosine.shape
-    queries, keys = shape.query_heads, shape.key_heads
-    cosine, sine = rotation
-    of_heads = torch.empty(rows, length, 2 * queries + 3 * keys, width, dtype=of_query.dtype)
-    parts = torch.split(of_heads.transpose(1, 2), [queries, keys, queries, keys, keys], 1)
-    of_query = of_query.view(rows, queries, length, width).to(cosine.dtype)
-    of_key = of_key.view(rows, keys, length, width).to(cosine.dtype)
-    parts[0].copy_(of_query * (cosine * shape.scaling))
-    parts[1].copy_(of_key * cosine)
-    parts[2].copy_(of_query * (sine * shape.scaling))
-    parts[3].copy_(of_key * sine)
-    parts[4].copy_(of_value.view(rows, keys, length, width))
-    return of_heads.view(rows * length, -1)
+    return np.float32(number)

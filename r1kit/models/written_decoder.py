@@ -10,7 +10,7 @@ from torch import Tensor
 
 from r1kit.models.attention import LONGEST
 from r1kit.models.llama_like import is_small_llama_like
-from r1kit.models.written import LayerShape, LayerWeights, Rotation, WrittenLayer
+from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
 Decode = Callable[[Tensor, torch.dtype], Tensor]
 """(tokens (R, T), each row one sequence, the number format of products) -> last hidden states (R, T, D)"""
@@ -27,7 +27,7 @@ def written_decoder(model: Any) -> Decode | None:
         return None
     if model.dtype != torch.float32:  # the library's norms are in float32 even where the weights are wider
         return None
-    if not all(_is_written(layer) for layer in model.model.layers):
+    if not all(_is_written(layer) for layer in model.model.layers) or not _alike(model.model):
         return None
 
     def decode(tokens_RT: Tensor, dtype: torch.dtype) -> Tensor:
@@ -43,6 +43,13 @@ def _is_written(layer: Any) -> bool:
     return not hasattr(attention, "q_norm") and all(product.bias is None for product in others)
 
 
+def _alike(decoder: Any) -> bool:
+    """Whether all layers have the same constants."""
+    norms = [n for layer in decoder.layers for n in (layer.input_layernorm, layer.post_attention_layernorm)]
+    epsilons = {norm.variance_epsilon for norm in (*norms, decoder.norm)}
+    return len(epsilons) == 1 and len({layer.self_attn.scaling for layer in decoder.layers}) == 1
+
+
 def takes(tokens_RT: Tensor) -> bool:
     """Whether rows are short enough for attention that stores its probabilities."""
     return tokens_RT.shape[1] <= LONGEST
@@ -52,38 +59,30 @@ def _decode(model: Any, tokens_RT: Tensor, dtype: torch.dtype) -> Tensor:
     config, decoder = model.config, model.model
     x_RTD = decoder.embed_tokens(tokens_RT)
     cosine, sine = (part[0] for part in decoder.rotary_emb(x_RTD, torch.arange(tokens_RT.shape[1])[None]))
-    width = cosine.shape[1]
-    rotation = Rotation(cosine, torch.cat((-sine[:, : width // 2], sine[:, width // 2 :]), -1))
-    for layer in decoder.layers:
-        shape = LayerShape(
-            config.num_attention_heads,
-            config.num_key_value_heads,
-            layer.input_layernorm.variance_epsilon,
-            layer.self_attn.scaling,
-        )
-        x_RTD = WrittenLayer.apply(x_RTD, shape, rotation, *_weights(layer, width, dtype))  # type: ignore[no-untyped-call]
-    normed: Tensor = decoder.norm(x_RTD)
-    return normed
+    half = cosine.shape[1] // 2
+    shape = DecoderShape(
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        decoder.norm.variance_epsilon,
+        decoder.layers[0].self_attn.scaling,
+        cosine[:, :half].contiguous(),
+        sine[:, :half].contiguous(),
+    )
+    weights = [tensor for layer in decoder.layers for tensor in _weights(layer, dtype)]
+    normed: Tensor = WrittenDecoder.apply(x_RTD, shape, decoder.norm.weight, *weights)  # type: ignore[no-untyped-call]
+    return normed.view(x_RTD.shape)
 
 
-def _weights(layer: Any, width: int, dtype: torch.dtype) -> LayerWeights:
+def _weights(layer: Any, dtype: torch.dtype) -> LayerWeights:
     attention, feed_forward = layer.self_attn, layer.mlp
     maps = (attention.q_proj, attention.k_proj, attention.v_proj)
-    turning = len(attention.q_proj.weight) + len(attention.k_proj.weight)
-    heads = torch.cat([m.weight for m in maps]) * layer.input_layernorm.weight
     biases = [m.bias for m in maps if m.bias is not None]
-    gain = layer.post_attention_layernorm.weight
     return LayerWeights(
-        heads=_with_swapped(heads, turning, width).to(dtype),
-        heads_bias=_with_swapped(torch.cat(biases), turning, width).to(dtype) if biases else None,
+        gain=layer.input_layernorm.weight,
+        heads=torch.cat([m.weight.to(dtype) for m in maps]),
+        heads_bias=torch.cat([bias.to(dtype) for bias in biases]) if biases else None,
         output=attention.o_proj.weight.to(dtype),
-        gate=(feed_forward.gate_proj.weight * gain).to(dtype),
-        up=(feed_forward.up_proj.weight * gain).to(dtype),
+        feed_forward_gain=layer.post_attention_layernorm.weight,
+        gate_up=torch.cat([m.weight.to(dtype) for m in (feed_forward.gate_proj, feed_forward.up_proj)]),
         down=feed_forward.down_proj.weight.to(dtype),
     )
-
-
-def _with_swapped(heads: Tensor, turning: int, width: int) -> Tensor:
-    """Queries and keys (the first `turning` rows), both with the halves of every head swapped, values."""
-    swapped = heads[:turning].view(-1, width, *heads.shape[1:]).roll(width // 2, 1)
-    return torch.cat((heads[:turning], swapped.flatten(0, 1), heads[turning:]))

@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r1kit.kernels import BLOCK
+from r1kit.kernels.arrays import as_array
 from r1kit.rollouts.cache import more_capacity
-
-
-def as_array(tensor: Tensor) -> NDArray[Any]:
-    """The tensor's memory as an array; bfloat16 as uint16."""
-    tensor = tensor.detach()
-    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from r1kit.rollouts.blocks import BlockCache, as_array
+from r1kit.kernels.arrays import as_array
+from r1kit.rollouts.blocks import BlockCache
 from r1kit.rollouts.lowered import LoweredLayer, Product, lowered_layers
 
 _HEAD_MULTIPLE = 8  # head widths that the kernels take
