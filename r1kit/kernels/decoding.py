@@ -1,18 +1,20 @@
-"""What a decoding step of a Llama-like model does between its matrix products, in one pass each.
+"""A decoding step of a Llama-like model: one new token for each row, in one call.
 
-Shapes: B rows, D width, H query heads, K key-value heads, W head width, T positions, F width of the
-feed-forward layer. bfloat16 arrays come as uint16 (`Tensor.view(torch.uint16).numpy()`), all others as they are.
+Shapes: L layers, B rows, D width, H query heads, K key-value heads, W head width, T positions, F width of the
+feed-forward layer, V vocabulary. Weights, what is multiplied with them, keys and values are float32 or
+bfloat16 (uint16); products and everything else are float32.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from r1kit.kernels import BLOCK
-from r1kit.kernels.floats import compiled, exponential, prefetch, store, widen
+from r1kit.kernels.floats import compiled, exponential, highest, prefetch, store, widen
+from r1kit.kernels.products import product
 
 _LINE = 64  # bytes of memory that come together
 
@@ -41,19 +43,12 @@ def normalise(x: Any, weight: Any, epsilon: Any, out: Any) -> None:
 
 
 @compiled
-def add_and_normalise(x: Any, delta: Any, weight: Any, epsilon: Any, out: Any) -> None:
-    """x += delta (B, D), then `normalise`."""
-    width = x.shape[1]
-    for b in range(out.shape[0]):
-        row, more, to = x[b], delta[b], out[b]
-        squares = np.float32(0.0)
-        for d in range(width):
-            number = row[d] + widen(more[d])
-            row[d] = number
-            squares += number * number
-        scale = np.float32(1.0) / np.sqrt(squares / np.float32(width) + np.float32(epsilon))
-        for d in range(width):
-            store(to, d, row[d] * scale * weight[d])
+def add_bias(x: Any, bias: Any) -> None:
+    """x (B, D) float32 += bias (D,), which may be missing: of length 0."""
+    for b in range(x.shape[0]):
+        row = x[b]
+        for d in range(bias.shape[0]):
+            row[d] += bias[d]
 
 
 @compiled
@@ -68,8 +63,8 @@ def gate(joined: Any, out: Any) -> None:
 
 
 @cache
-def attention(width: int) -> Any:
-    """The kernel for heads of this width, a multiple of 8: see `attend` in it. The compiler knows the width."""
+def _attention(width: int) -> Any:
+    """`attend` for heads of this width, a multiple of 8, which the compiler knows."""
     half = width // 2
 
     @compiled
@@ -107,9 +102,7 @@ def attention(width: int) -> Any:
                         + q6 * widen(keys[block, d + 6, t])
                         + q7 * widen(keys[block, d + 7, t])
                     )
-        most = scores[0]
-        for t in range(count):
-            most = max(most, scores[t])
+        most = highest(scores[:count])
         total = np.float32(0.0)
         for t in range(count):
             weight = exponential(scores[t] - most)
@@ -174,7 +167,7 @@ def attention(width: int) -> Any:
                     store(new_key, d * BLOCK + place, head[d])
                 begin += key_heads * width
                 for d in range(width):
-                    new_value[d] = row[begin + d]
+                    store(new_value, d, row[begin + d])
                 for g in range(groups):
                     begin = (k * groups + g) * width
                     turn(row[begin : begin + width], cos, sin, norms[0], epsilon, head)
@@ -187,3 +180,81 @@ def attention(width: int) -> Any:
                         store(to, begin + d, mixed[d] * share)
 
     return attend
+
+
+class Weights(NamedTuple):
+    """The weights of a decoder; gains and biases are float32, a bias that does not exist has length 0."""
+
+    table: Any  # (V, D)
+    gains: Any  # (2 L + 1, D): before attention and before the feed-forward part of each layer, and the last
+    qkv: Any  # (L, D, (H + 2 K) W)
+    qkv_bias: Any  # (L, (H + 2 K) W)
+    head_gains: Any  # (L, 2, W) of queries and keys, or (L, 2, 0)
+    output: Any  # (L, H W, D)
+    output_bias: Any  # (L, D)
+    gate_up: Any  # (L, D, 2 F)
+    gate_up_bias: Any  # (L, 2 F)
+    down: Any  # (L, F, D)
+    down_bias: Any  # (L, D)
+    head: Any  # (D, V)
+
+
+class Numbers(NamedTuple):
+    """The constants of a decoder."""
+
+    product: int  # address, see `products.product`
+    epsilon: float  # of its norms
+    head_epsilon: float
+    scaling: Any  # float32, of the attention's scores
+
+
+class Buffers(NamedTuple):
+    """Memory of a step of B rows; N stands for the format of the weights."""
+
+    x: Any  # (B, D) float32
+    narrow: Any  # (B, D) N
+    joined: Any  # (B, (H + 2 K) W) float32
+    mixed: Any  # (B, H W) N
+    gate_up: Any  # (B, 2 F) float32
+    active: Any  # (B, F) N
+    logits: Any  # (B, V) float32
+
+
+@cache
+def decoder_step(width: int) -> Any:
+    """The step of models with heads of this width: see `step` in it."""
+    attend = _attention(width)
+
+    @compiled
+    def step(
+        weights: Any, numbers: Any, buffers: Any, tokens: Any, positions: Any, slots: Any,
+        cosine: Any, sine: Any, keys: Any, values: Any,
+    ) -> None:  # fmt: skip
+        """Logits of the next token of each row; the cache takes the tokens' keys and values.
+
+        tokens, positions and slots: (B,) int64; cosine and sine (T, W / 2); keys and values: L arrays each,
+        see `attend`.
+        """
+        address, epsilon = numbers.product, numbers.epsilon
+        x, narrow = buffers.x, buffers.narrow
+        take_rows(weights.table, tokens, x)
+        for layer in range(len(keys)):
+            normalise(x, weights.gains[2 * layer], epsilon, narrow)
+            product(address, narrow, weights.qkv[layer], buffers.joined, 0)
+            add_bias(buffers.joined, weights.qkv_bias[layer])
+            attend(
+                buffers.joined, cosine, sine, weights.head_gains[layer], numbers.head_epsilon, numbers.scaling,
+                positions, slots, keys[layer], values[layer], buffers.mixed,
+            )  # fmt: skip
+            product(address, buffers.mixed, weights.output[layer], x, 1)
+            add_bias(x, weights.output_bias[layer])
+            normalise(x, weights.gains[2 * layer + 1], epsilon, narrow)
+            product(address, narrow, weights.gate_up[layer], buffers.gate_up, 0)
+            add_bias(buffers.gate_up, weights.gate_up_bias[layer])
+            gate(buffers.gate_up, buffers.active)
+            product(address, buffers.active, weights.down[layer], x, 1)
+            add_bias(x, weights.down_bias[layer])
+        normalise(x, weights.gains[2 * len(keys)], epsilon, narrow)
+        product(address, narrow, weights.head, buffers.logits, 0)
+
+    return step

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from r1kit.kernels.floats import compiled, exponential, widen
+from r1kit.kernels.floats import compiled, exponential, highest, widen
 
 _GOLDEN, _MIX_1, _MIX_2 = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
@@ -34,10 +34,9 @@ def draw(
     shifted, weights = np.empty(vocabulary, np.float32), np.empty(vocabulary, np.float32)
     for b in range(tokens.shape[0]):
         row = logits[b]
-        peak = widen(row[0])
         for v in range(vocabulary):
             shifted[v] = widen(row[v])
-            peak = max(peak, shifted[v])
+        peak = highest(shifted)
         for v in range(vocabulary):
             shifted[v] -= peak
         plain = np.float64(0.0)

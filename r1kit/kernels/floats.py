@@ -12,7 +12,6 @@ from numba.extending import intrinsic, overload
 # Sums may be reordered and products fused; NaN and infinity keep their meaning, a diverged model has to show.
 MATHS = {"contract", "reassoc", "nsz", "arcp", "afn"}
 
-
 def compiled(function: Any) -> Any:
     """`function` compiled at its first call for the types that it gets, kept on disk, run without the GIL."""
     return njit(nogil=True, cache=True, fastmath=MATHS, error_model="numpy")(function)
@@ -100,6 +99,15 @@ def _store(array: Any, place: Any, number: Any) -> Any:
     return kept
 
 
+@njit(nogil=True, cache=True, fastmath=MATHS | {"nnan"}, error_model="numpy")
+def highest(numbers: Any) -> Any:
+    """The largest of the numbers; where one of them is NaN, any."""
+    most = numbers[0]
+    for place in range(numbers.shape[0]):
+        most = max(most, numbers[place])
+    return most
+
+
 _LOG2_E = np.float32(1.4426950408889634)
 _LN2_HIGH = np.float32(0.693359375)  # few bits, so that its multiples are exact
 _LN2_LOW = np.float32(-2.12194440e-4)
@@ -108,7 +116,7 @@ _LEAST, _MOST = np.float32(-87.0), np.float32(88.0)
 
 @compiled
 def exponential(x: Any) -> Any:
-    """e^x in float32, 2 units in the last place off at most; not below e^-87 nor above e^88, NaN for NaN.
+    """e^x in float32, 2 units in the last place off at most; 0 up to -87, e^88 from 88 on, NaN for NaN.
 
     Cody and Waite's reduction and Cephes' polynomial: no call, so that loops over it become vector code.
     """
@@ -125,4 +133,5 @@ def exponential(x: Any) -> Any:
     y = y * rest + np.float32(5.0000001201e-1)
     y = y * rest * rest + rest + np.float32(1.0)
     scale = float_of(np.uint32((np.int32(power) + np.int32(127)) << np.int32(23)))
-    return np.float32(y * scale) if x == x else np.float32(x)
+    power_of_e = y * scale if x > _LEAST else np.float32(0.0)
+    return np.float32(power_of_e) if x == x else np.float32(x)

@@ -49,9 +49,7 @@ def add_and_normalise(
 
 
 @compiled
-def normalise_back(
-    grad: Any, of_out: Any, x: Any, scales: Any, gain: Any, of_gain: Any, narrow: Any
-) -> None:
+def normalise_back(grad: Any, of_out: Any, x: Any, scales: Any, gain: Any, of_gain: Any, narrow: Any) -> None:
     """Add to `grad` (N, D) the gradient that reaches x through `normalise`; `narrow` is the sum for products.
 
     For n = x s: s (g - n mean(g n)) with g = of_out gain. `of_gain` (D,) float64 takes the sums of of_out n.

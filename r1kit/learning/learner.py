@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakSet
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from r1kit.errors import UserError
-from r1kit.learning import ranks
+from r1kit.learning import ranks, shares
 from r1kit.learning.batch import Batch
 from r1kit.learning.compute import operations
 from r1kit.learning.losses import Loss, LossOutput, StatesLoss, TeacherLoss
@@ -40,6 +39,7 @@ from r1kit.learning.microbatches import (
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.schedules import learning_rate_factor
 from r1kit.learning.settings import BatchSettings, OptimizerSettings
+from r1kit.learning.sums import Sums
 from r1kit.models.attention import attention_of, takes_boundaries, training_attention_in_use
 from r1kit.models.logprobs import States, decoder_of, head_of, token_logprobs
 from r1kit.models.packable import require_packable
@@ -89,6 +89,7 @@ class Learner:
         self._dtype = resolve(batch.precision, self._device)
         self._packable = WeakSet[nn.Module]()  # models that are known to keep packed sequences apart
         self._layout, self._grid = self._layout_of(model)
+        self._threads = 1 if batch.compile else shares.threads_for(model, self._device)
 
     def update(self, batch: Batch, loss: Loss, *, idle: Sequence[int] = ()) -> dict[str, float]:
         """One optimizer update on the whole batch; returns its statistics as plain numbers.
@@ -107,10 +108,14 @@ class Learner:
         batch = ranks.whole(batch)
         live = sorted(set(range(len(batch))) - set(idle))
         live_parts, idle_parts = self._parts(batch, live), self._parts(batch, idle)
-        sums = Sums()
         with self._attention_in_use(self.model):  # around the backward pass too, which may recompute
-            for part in live_parts:
-                self._measure(part.to(self._device), loss, sums).backward()  # type: ignore[no-untyped-call]
+            threads = 1 if isinstance(loss, TeacherLoss) else self._threads
+            sums = shares.backward(
+                self.model,
+                live_parts,
+                threads,
+                lambda part, sums: self._measure(part.to(self._device), loss, sums),
+            )
             with torch.no_grad():
                 for part in idle_parts:
                     self._measure(part.to(self._device), loss, sums)
@@ -202,7 +207,8 @@ class Learner:
             yield
 
     def _parts(self, batch: Batch, rows: Sequence[int]) -> list[MicroBatch]:
-        return microbatches(batch, rows, self._batch.tokens_per_microbatch, self._layout, self._grid)
+        budget = -(-self._batch.tokens_per_microbatch // self._threads)  # all threads' together
+        return microbatches(batch, rows, budget, self._layout, self._grid)
 
     def _states(self, part: MicroBatch, model: nn.Module) -> States:
         """What `model` makes of the N positions before the tokens that carry loss."""
@@ -276,39 +282,6 @@ class Learner:
             "learning_rate": learning_rate,
             "skipped": float(not finite),
         }
-
-
-@dataclass(slots=True)
-class Sums:
-    """Running sums over the parts of a share, kept as tensors so that no part waits for the device."""
-
-    loss: Tensor | float = 0.0
-    tokens: dict[str, Tensor] = field(default_factory=dict)
-    extremes: dict[str, Tensor] = field(default_factory=dict)  # names end in /max or /min
-
-    def add(self, loss: Tensor, token_sums: Mapping[str, Tensor]) -> None:
-        """Take in what a part adds to the loss and to the sums over tokens."""
-        self.loss = self.loss + loss
-        for name, value in token_sums.items():
-            self.tokens[name] = self.tokens[name] + value if name in self.tokens else value
-
-    def add_extremes(self, extremes: Mapping[str, Tensor]) -> None:
-        """Take in the largest and least values of a part."""
-        for name, value in extremes.items():
-            further = torch.maximum if name.endswith("/max") else torch.minimum
-            self.extremes[name] = further(self.extremes[name], value) if name in self.extremes else value
-
-    def means(self, num_tokens: int) -> dict[str, float]:
-        """The loss, means over the tokens of all ranks, and extremes over all of them."""
-        signs = {name: -1.0 if name.endswith("/min") else 1.0 for name in self.extremes}
-        added, highest = ranks.combined(
-            {"loss": float(self.loss), **{name: float(value) for name, value in self.tokens.items()}},
-            {name: signs[name] * float(value) for name, value in self.extremes.items()},
-        )
-        loss = added.pop("loss")
-        means = {name: value / max(num_tokens, 1) for name, value in added.items()}
-        extremes = {name: -top if name.endswith("/min") else top for name, top in highest.items()}
-        return {"loss": loss, **means, **extremes}
 
 
 def _takes_few_shapes(model: nn.Module) -> bool:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from r1kit.errors import ModelError
+from r1kit.kernels.arrays import call, loops_are_faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def chunk_log_softmax(
     hidden_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, temperature: float
 ) -> Tensor:
     """(C, V) log-probabilities of every token, float32 (or float64), in nats."""
-    logits_CV = torch.nn.functional.linear(_filled_up(hidden_CD), weight_VD, bias_V)[: len(hidden_CD)]
+    logits_CV = _logits(hidden_CD, weight_VD, bias_V)
     if logits_CV.dtype != torch.float64:
         logits_CV = logits_CV.float()
     if temperature != 1.0:
@@ -171,6 +172,11 @@ class _ChunkedLogprobs(torch.autograd.Function):
         logprobs, entropies = [], []
         for start in range(0, max(len(targets_N), 1), chunk):
             part = slice(start, start + chunk)
+            if loops_are_faster(hidden_ND):
+                found = _by_loops(hidden_ND[part], weight_cast, bias_cast, targets_N[part], temperature)
+                logprobs.append(found[0])
+                entropies.append(found[1])
+                continue
             log_p_CV = chunk_log_softmax(hidden_ND[part], weight_cast, bias_cast, temperature)
             logprobs.append(log_p_CV.gather(1, targets_N[part, None]).squeeze(1))
             entropies.append(_entropy(log_p_CV))
@@ -189,10 +195,53 @@ class _ChunkedLogprobs(torch.autograd.Function):
         gradients = HeadGradients(hidden_ND, weight_VD, bias_V, ctx.needs_input_grad[:3])
         for start in range(0, len(targets_N), ctx.chunk):
             part = slice(start, start + ctx.chunk)
+            if loops_are_faster(hidden_ND):
+                given = [grads[0], grads[1], hidden_ND, targets_N]
+                of_logits = _by_loops_back(weight_cast, bias_cast, ctx.temperature, part, given)
+                gradients.add(part, of_logits)
+                continue
             log_p_CV = chunk_log_softmax(hidden_ND[part], weight_cast, bias_cast, ctx.temperature)
             parts = [None if grad_N is None else grad_N[part] / ctx.temperature for grad_N in grads]
             gradients.add(part, _logits_gradient(log_p_CV, targets_N[part], parts[0], parts[1]))
         return *gradients.all(), None, None, None
+
+
+def _logits(hidden_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -> Tensor:
+    """(C, V), in the format of the hidden states."""
+    return torch.nn.functional.linear(_filled_up(hidden_CD), weight_VD, bias_V)[: len(hidden_CD)]
+
+
+def _by_loops(
+    hidden_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_C: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropies of a chunk, float32."""
+    from r1kit.kernels import heads
+
+    logprobs, entropies = torch.empty(2, len(hidden_CD)).unbind()
+    logits_CV = _logits(hidden_CD, weight_VD, bias_V)
+    call(heads.log_softmax, logits_CV, targets_C, temperature, logprobs, entropies)
+    return logprobs, entropies
+
+
+def _by_loops_back(
+    weight_VD: Tensor, bias_V: Tensor | None, temperature: float, part: slice, given: Sequence[Tensor | None]
+) -> Tensor:
+    """The gradient of a chunk's logits; given: gradients of log-probabilities and entropies, hidden, targets."""
+    from r1kit.kernels import heads
+
+    of_logprobs, of_entropies, hidden_ND, targets_N = given
+    assert hidden_ND is not None
+    assert targets_N is not None
+    logits_CV = _logits(hidden_ND[part], weight_VD, bias_V)
+    none = torch.zeros(0)
+    of_logprobs = torch.zeros(len(logits_CV)) if of_logprobs is None else of_logprobs[part].contiguous()
+    of_entropies = none if of_entropies is None else of_entropies[part].contiguous()
+    of_logits = torch.empty_like(logits_CV)
+    call(
+        heads.log_softmax_back,
+        *(logits_CV, targets_N[part], temperature, of_logprobs, of_entropies, of_logits),
+    )
+    return of_logits
 
 
 def _logits_gradient(

@@ -100,7 +100,9 @@ class WrittenDecoder(torch.autograd.Function):
         layers = _by_layer(saved[sum(ctx.blocks) + kept_size * len(ctx.blocks) :])
         grad, of_final_gain = torch.zeros_like(tokens), _gain_sums(final_gain)
         back = _like(tokens, of_out.dtype)
-        call(kernels.normalise_back, grad, of_out.contiguous(), tokens, scale, final_gain, of_final_gain, back)
+        call(
+            kernels.normalise_back, grad, of_out.contiguous(), tokens, scale, final_gain, of_final_gain, back
+        )
         of_weights: list[Tensor | None] = []
         end = sum(ctx.blocks) + kept_size * len(ctx.blocks)
         for layer, blocks in zip(layers[::-1], ctx.blocks[::-1], strict=True):
@@ -173,7 +175,10 @@ def _layer_back(
     """
     from r1kit.kernels import training as kernels
 
-    active, of_gate_up = torch.empty(len(grad), w.down.shape[1], dtype=back.dtype), torch.empty_like(kept.gate_up)
+    active, of_gate_up = (
+        torch.empty(len(grad), w.down.shape[1], dtype=back.dtype),
+        torch.empty_like(kept.gate_up),
+    )
     call(kernels.gate_back, back @ w.down, kept.gate_up, active, of_gate_up)
     of_down = back.t() @ active
     of_w_gate_up = of_gate_up.t() @ kept.normed_again

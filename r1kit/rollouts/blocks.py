@@ -6,7 +6,6 @@ for life: where a finished row's place is taken by another, only the list of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,6 @@ from r1kit.kernels.arrays import as_array
 from r1kit.rollouts.cache import more_capacity
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    keys: NDArray[Any]
-    values: NDArray[Any]
-
-
 class BlockCache:
     """A `RowCache` on the CPU. Args: layers; slots; heads K; width W; dtype float32 or bfloat16."""
 
@@ -32,7 +25,8 @@ class BlockCache:
         self._heads, self._width, self._dtype = heads, width, dtype
         self.capacity = 0  # positions there is room for
         self.slots = np.arange(slots)  # of each row
-        self.layers = [self._empty() for _ in range(layers)]
+        empty = [self._empty() for _ in range(layers)]
+        self.keys, self.values = tuple(k for k, _ in empty), tuple(v for _, v in empty)  # of each layer
 
     def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
         """See `SlotCache.begin_step`."""
@@ -43,11 +37,11 @@ class BlockCache:
         length = prompts[0][0].shape[2]
         self._reserve(length, len(self.slots))
         rows, chosen, blocks = self.slots[first : first + len(index)], index.numpy(), -(-length // BLOCK)
-        for layer, (keys, values) in zip(self.layers, prompts, strict=True):
+        for place, (keys, values) in enumerate(prompts):
             filled = torch.nn.functional.pad(keys, (0, 0, 0, blocks * BLOCK - length))
             by_block = filled.unflatten(2, (blocks, BLOCK)).transpose(3, 4)
-            layer.keys[rows, :, :blocks] = as_array(by_block)[chosen]
-            layer.values[rows, :, :length] = as_array(values)[chosen]
+            self.keys[place][rows, :, :blocks] = as_array(by_block)[chosen]
+            self.values[place][rows, :, :length] = as_array(values)[chosen]
 
     def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
         """Let the rows `holes` have the slots of the rows `sources`, and the other way round."""
@@ -61,17 +55,20 @@ class BlockCache:
         self.capacity = -(-more_capacity(self.capacity, capacity) // BLOCK) * BLOCK
         kept = self.slots[:slots]
         self.slots = np.arange(len(kept))
-        for place, old in enumerate(self.layers):
-            new = self._empty()
-            new.keys[:, :, : old.keys.shape[2]] = old.keys[kept]
-            new.values[:, :, : old.values.shape[2]] = old.values[kept]
-            self.layers[place] = new
+        keys, values = list(self.keys), list(self.values)
+        self.keys = self.values = ()  # so that a layer's old memory goes when it has its new one
+        for place in range(len(keys)):
+            new_keys, new_values = self._empty()
+            new_keys[:, :, : keys[place].shape[2]] = keys[place][kept]
+            new_values[:, :, : values[place].shape[2]] = values[place][kept]
+            keys[place], values[place] = new_keys, new_values
+        self.keys, self.values = tuple(keys), tuple(values)
 
-    def _empty(self) -> _Layer:
+    def _empty(self) -> tuple[NDArray[Any], NDArray[Any]]:
         slots, heads, width = len(self.slots), self._heads, self._width
         kind = np.uint16 if self._dtype == torch.bfloat16 else np.float32
         # NumPy asks for huge pages: reading many rows' keys in pages of 4 KiB takes twice as long (LOG.md)
-        return _Layer(
+        return (
             np.empty((slots, heads, self.capacity // BLOCK, width, BLOCK), kind),
             np.empty((slots, heads, self.capacity, width), kind),
         )

@@ -1,15 +1,15 @@
-"""The decoding step of small Llama-like decoders with everything between matrix products compiled.
+"""The decoding step of small Llama-like decoders as one compiled function, for a CPU with PyTorch's MKL.
 
-Products are the library's; between them lie four compiled loops a layer (`kernels/decoding.py`), each of one
-pass, and the residual stream stays in float32. `lowered` is the path where Numba or a model's shape does not
-allow this, and the module tree of `transformers` the oracle of both in the tests.
+What lies between matrix products are loops of one pass each, products are called from them, and the residual
+stream stays in float32 (`kernels/decoding.py`). `lowered` is the path where this one does not exist, and the
+module tree of `transformers` the oracle of both in the tests.
 
-Shapes: B rows, R rows that buffers hold, D width, V vocabulary; the rest as in `kernels/decoding.py`.
+Shapes: B rows, L layers, D width, V vocabulary; the rest as in `kernels/decoding.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,41 +27,34 @@ _DTYPES = (torch.float32, torch.bfloat16)
 _POSITIONS = 256  # by which the table of angles grows
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    attention_norm: NDArray[np.float32]
-    qkv: Product
-    head_norms: NDArray[np.float32]  # (2, W), or (2, 0) without
-    head_epsilon: float
-    output: Product
-    feed_forward_norm: NDArray[np.float32]
-    gate_up: Product
-    down: Product
-
-
-@dataclass(frozen=True, slots=True)
-class _Buffer:
-    """A tensor and the same memory as an array."""
-
-    tensor: Tensor
-    array: NDArray[Any]
-
-
 class CompiledWeights:
-    """The weights of now of a model that `takes_compiled` accepts, in the form in which steps read them."""
+    """The weights of now of a model, in the form in which steps read them: see `compiled_weights`."""
 
-    def __init__(self, model: Any, layers: list[LoweredLayer]) -> None:
+    def __init__(self, model: Any, layers: Sequence[LoweredLayer], product: int) -> None:
+        from r1kit.kernels import decoding  # Numba takes a third of a second to import
+
         decoder, config = model.model, model.config
         self.dtype: torch.dtype = model.dtype
-        self.layers = [_layer(layer) for layer in layers]
-        self.table = as_array(decoder.embed_tokens.weight)
-        self.norm, self.epsilon = _gain(decoder.norm.weight), float(decoder.norm.variance_epsilon)
-        self.head = model.lm_head.weight.detach().t().contiguous()
+        self.layers = len(layers)
         self.key_heads: int = config.num_key_value_heads
         self.query_heads: int = config.num_attention_heads
-        self.width = self.layers[0].qkv.weight.shape[1] // (self.query_heads + 2 * self.key_heads)
-        self.feed_forward = self.layers[0].down.weight.shape[0]
-        self.scaling = np.float32(layers[0].scaling)
+        self.width = _head_width(model, layers)
+        norms = [n.weight for layer in layers for n in (layer.attention_norm, layer.feed_forward_norm)]
+        head_norms = [layer.head_norms for layer in layers]
+        gains = [torch.stack([n.weight for n in pair]) if pair else torch.zeros(2, 0) for pair in head_norms]
+        arrays = decoding.Weights(
+            as_array(decoder.embed_tokens.weight),
+            _gains([*norms, decoder.norm.weight]),
+            *_stacked([layer.qkv for layer in layers]),
+            _gains(gains),
+            *_stacked([layer.output for layer in layers]),
+            *_stacked([layer.gate_up for layer in layers]),
+            *_stacked([layer.down for layer in layers]),
+            as_array(model.lm_head.weight.detach().t().contiguous()),
+        )
+        head_epsilon = head_norms[0][0].epsilon if head_norms[0] else 0.0
+        scaling, epsilon = np.float32(layers[0].scaling), float(decoder.norm.variance_epsilon)
+        self.arrays, self.numbers = arrays, decoding.Numbers(product, epsilon, head_epsilon, scaling)
         self._rotary = decoder.rotary_emb
         self._angles = np.zeros((2, 0, self.width // 2), np.float32)
 
@@ -75,57 +68,53 @@ class CompiledWeights:
 
 
 def compiled_weights(model: Any) -> CompiledWeights | None:
-    """What the compiled step of `model` needs, or None where it does not exist: then see `lowered_forward`."""
+    """What the compiled step of `model` needs, or None where it does not exist: see `lowered_forward` then."""
+    from r1kit.kernels.products import product_address
+
     layers = lowered_layers(model)
     if layers is None or model.dtype not in _DTYPES:
         return None
-    decoder = model.model
-    heads = model.config.num_attention_heads + 2 * model.config.num_key_value_heads
-    width = layers[0].qkv.weight.shape[1] // heads
-    fixed = decoder.rotary_emb.rope_type in _FIXED_ROTATIONS
-    epsilons = {norm.epsilon for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm)}
-    alike = epsilons == {float(decoder.norm.variance_epsilon)} and len({layer.scaling for layer in layers}) == 1
-    if not fixed or not alike or width % _HEAD_MULTIPLE:
+    product = product_address(model.dtype)
+    fixed = model.model.rotary_emb.rope_type in _FIXED_ROTATIONS
+    if product is None or not fixed or not _alike(model, layers) or _head_width(model, layers) % _HEAD_MULTIPLE:
         return None
-    return CompiledWeights(model, layers)
+    return CompiledWeights(model, layers, product)
 
 
-def _layer(layer: LoweredLayer) -> _Layer:
-    norms = layer.head_norms
-    gains = np.zeros((2, 0), np.float32) if norms is None else np.stack([_gain(n.weight) for n in norms])
-    return _Layer(
-        attention_norm=_gain(layer.attention_norm.weight),
-        qkv=_contiguous(layer.qkv),
-        head_norms=gains,
-        head_epsilon=0.0 if norms is None else norms[0].epsilon,
-        output=_contiguous(layer.output),
-        feed_forward_norm=_gain(layer.feed_forward_norm.weight),
-        gate_up=_contiguous(layer.gate_up),
-        down=_contiguous(layer.down),
-    )
+def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
+    """Whether all layers have the same constants."""
+    epsilons = {norm.epsilon for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm)}
+    scalings = {layer.scaling for layer in layers}
+    return epsilons == {model.model.norm.variance_epsilon} and len(scalings) == 1
 
 
-def _gain(weight: Tensor) -> NDArray[np.float32]:
-    return weight.detach().float().numpy()
+def _head_width(model: Any, layers: Sequence[LoweredLayer]) -> int:
+    heads = model.config.num_attention_heads + 2 * model.config.num_key_value_heads
+    return int(layers[0].qkv.weight.shape[1]) // heads
 
 
-def _contiguous(product: Product) -> Product:
-    return Product(product.weight.contiguous(), product.bias)
+def _gains(weights: Sequence[Tensor]) -> NDArray[np.float32]:
+    return torch.stack([weight.detach().float() for weight in weights]).numpy()
+
+
+def _stacked(products: Sequence[Product]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Matrices (L, in, out) and biases (L, out), or (L, 0) without."""
+    biases = [torch.zeros(0) if product.bias is None else product.bias for product in products]
+    return as_array(torch.stack([product.weight for product in products])), _gains(biases)
 
 
 class CompiledStep:
-    """A `Forward` with buffers of its own; several may share weights, one for each thread.
-
-    Not bound to the mask that it is given: a row sees its own positions, whatever the widest row has.
-    """
+    """A `Forward` with buffers of its own; several may share weights, one for each thread."""
 
     def __init__(self, weights: CompiledWeights) -> None:
-        from r1kit.kernels import decoding, drawing  # Numba takes a third of a second to import
+        from r1kit.kernels import decoding, drawing
 
-        self._kernels, self._weights, self._draw_kernel = decoding, weights, drawing.draw
-        self._attend = decoding.attention(weights.width)
+        self._weights = weights
+        self._step, self._draw = decoding.decoder_step(weights.width), drawing.draw
+        self._buffers = decoding.Buffers
+        self._memory = [torch.empty(0, 0)] * len(decoding.Buffers._fields)
+        self._cut = decoding.Buffers(*self._memory)
         self._rows = -1
-        self._capacity = 0
 
     def cache(self, layers: int, slots: int, device: torch.device) -> BlockCache:
         """The cache whose layout this step reads."""
@@ -137,48 +126,35 @@ class CompiledStep:
     ) -> None:
         """See `forward.Draw`."""
         given = (as_array(part) for part in (logits_BV, seeds_B, counts_B))
-        self._draw_kernel(*given, np.float32(temperature), *(as_array(part) for part in out))
+        self._draw(*given, np.float32(temperature), *(as_array(part) for part in out))
 
     def __call__(self, tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: BlockCache) -> Tensor:
-        """Logits of one new token per row, (B, V), valid until the next call."""
-        self._prepare(len(tokens_B))
-        kernels, weights = self._kernels, self._weights
-        positions = positions_B.numpy()
+        """Logits of one new token per row, (B, V) float32, valid until the next call.
+
+        The mask is not read: a row sees its own positions, however many the longest has.
+        """
+        rows, weights = len(tokens_B), self._weights
+        self._prepare(rows)
         cosine, sine = weights.angles(cache.capacity)
-        x, narrow, epsilon = self._x.array, self._narrow, weights.epsilon
-        kernels.take_rows(weights.table, tokens_B.numpy(), x)
-        kernels.normalise(x, weights.layers[0].attention_norm, epsilon, narrow.array)
-        last = len(weights.layers) - 1
-        for place, layer in enumerate(weights.layers):
-            layer.qkv.into(narrow.tensor, self._joined.tensor)
-            stored = cache.layers[place]
-            self._attend(
-                self._joined.array, cosine, sine, layer.head_norms, layer.head_epsilon, weights.scaling,
-                positions, cache.slots, stored.keys, stored.values, self._mixed.array,
-            )  # fmt: skip
-            layer.output.into(self._mixed.tensor, self._delta.tensor)
-            kernels.add_and_normalise(x, self._delta.array, layer.feed_forward_norm, epsilon, narrow.array)
-            layer.gate_up.into(narrow.tensor, self._gate_up.tensor)
-            kernels.gate(self._gate_up.array, self._active.array)
-            layer.down.into(self._active.tensor, self._delta.tensor)
-            after = weights.norm if place == last else weights.layers[place + 1].attention_norm
-            kernels.add_and_normalise(x, self._delta.array, after, epsilon, narrow.array)
-        return torch.mm(narrow.tensor, weights.head, out=self._logits)
+        self._step(
+            weights.arrays, weights.numbers, self._cut, tokens_B.numpy(), positions_B.numpy(), cache.slots,
+            cosine, sine, cache.keys, cache.values,
+        )  # fmt: skip
+        return self._memory[-1][:rows]
 
     def _prepare(self, rows: int) -> None:
         """Let the buffers have `rows` rows."""
         if rows == self._rows:
             return
-        weights = self._weights
-        width = weights.head.shape[0]
-        query_width, key_width = weights.query_heads * weights.width, weights.key_heads * weights.width
-        sizes = (width, query_width + 2 * key_width, query_width, width, 2 * weights.feed_forward)
-        sizes += (weights.feed_forward, weights.head.shape[1])
-        if rows > self._capacity:
-            self._capacity = rows
-            self._all_x = torch.empty(rows, width)
-            self._all = [torch.empty(rows, size, dtype=weights.dtype) for size in sizes]
-        cut = [_Buffer(whole[:rows], as_array(whole[:rows])) for whole in (self._all_x, *self._all)]
-        self._x, self._narrow, self._joined, self._mixed, self._delta, self._gate_up, self._active = cut[:-1]
-        self._logits = cut[-1].tensor
+        if rows > len(self._memory[0]):
+            of, dtype = self._weights.arrays, self._weights.dtype
+            query_width, feed_forward = of.output.shape[1], of.down.shape[1]
+            wide = torch.float32
+            sizes = (
+                *((of.table.shape[1], wide), (of.table.shape[1], dtype), (of.qkv.shape[2], wide)),
+                *((query_width, dtype), (2 * feed_forward, wide), (feed_forward, dtype)),
+                (of.head.shape[1], wide),
+            )
+            self._memory = [torch.empty(rows, size, dtype=kind) for size, kind in sizes]
+        self._cut = self._buffers(*(as_array(memory[:rows]) for memory in self._memory))
         self._rows = rows

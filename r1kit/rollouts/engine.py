@@ -28,7 +28,7 @@ from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Finish
 
 _PREFILL_TOKENS = 8192  # padded prompt tokens in one forward pass
-_ROWS = _POSITIONS = 16  # computed in multiples: for each shape of a product oneDNN generates code anew
+_POSITIONS = 16  # attended to in multiples
 _OUTPUT_CHUNK = 256  # columns by which the record of drawn tokens grows
 
 
@@ -145,7 +145,7 @@ class Engine:
 
     def _decode(self) -> None:
         live = len(self.live)
-        rows = min(_multiple(live, _ROWS), self.slots)
+        rows = min(_multiple(live, self.decoder.rows), self.slots)
         tokens_R, lengths_R = self.state_4B[:2, :rows]
         counts_B, seeds_B = self.state_4B[2:, :live]
         longest = int(self.lengths[:live].max())

@@ -45,6 +45,7 @@ class Decoder:
     forward: Forward
     cache: Callable[[int, int, torch.device], RowCache] = SlotCache  # of (layers, slots, device)
     masked: bool = True  # whether the pass has to be told which positions a row does not have
+    rows: int = 16  # computed in multiples: for each shape of a product oneDNN generates code anew
     draw: Draw | None = None  # from the whole distribution; None: `sampling.draw`, as for all others
 
 

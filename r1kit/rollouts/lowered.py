@@ -34,13 +34,6 @@ class Product:
     def __call__(self, x: Tensor) -> Tensor:
         return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
 
-    def into(self, x: Tensor, out: Tensor) -> None:
-        """Write the product into `out`."""
-        if self.bias is None:
-            torch.mm(x, self.weight, out=out)
-        else:
-            torch.addmm(self.bias, x, self.weight, out=out)
-
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """`residual` plus the product."""
         sum_BD = torch.addmm(residual, x, self.weight)

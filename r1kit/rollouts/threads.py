@@ -1,18 +1,17 @@
 """Several engines at once, one for each of the processor's threads that torch may use.
 
-A small model's step is too little work to share out operation by operation: two threads that decode half of
-the rows each are faster than one engine whose operations use two. Jobs are cut up beforehand, so that a call
-always decodes the same rows together, whatever each thread's speed.
+Jobs are cut up beforehand, so that a call always decodes the same rows together, whatever each thread's speed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 
 import torch
 
+from r1kit.models.threads import in_threads
 from r1kit.rollouts.engine import Engine, Job, Response, by_prompt
 
 _LEAST = 16  # jobs of a thread: below, its steps cost as much as with these
@@ -28,21 +27,13 @@ def decode(make: Callable[[Sequence[Job]], Engine], jobs: Sequence[Job], threads
 
     Interrupted (Ctrl-C), or when one of them fails, all stop after the step they are in.
     """
-    if threads == 1:
-        return _finish(make(jobs), Event())
-    ordered = by_prompt(jobs)
-    engines = [
-        make(ordered[len(ordered) * i // threads : len(ordered) * (i + 1) // threads]) for i in range(threads)
-    ]
-    stop, before = Event(), torch.get_num_threads()
+    ordered, stop = by_prompt(jobs), Event()
+    cuts = [len(ordered) * place // threads for place in range(threads + 1)]
+    engines = [make(ordered[begin:end]) for begin, end in zip(cuts, cuts[1:], strict=False)]
     try:
-        with ThreadPoolExecutor(threads, "r1kit-decode", initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            try:
-                parts = list(pool.map(lambda engine: _finish(engine, stop), engines))
-            finally:
-                stop.set()
+        parts = in_threads([partial(_finish, engine, stop) for engine in engines])
     finally:
-        torch.set_num_threads(before)
+        stop.set()
     return [response for part in parts for response in part]
 
 

@@ -1,0 +1,72 @@
+"""A batch's micro-batches shared out among threads, for small models on a CPU.
+
+Each thread sums the gradients of its own share; the shares' sums are added in their order. Which thread
+computes what follows from the micro-batches' sizes alone, so that an update repeats bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from r1kit.learning.microbatches import MicroBatch
+from r1kit.learning.sums import Sums
+from r1kit.models.llama_like import MOST_PARAMETERS
+from r1kit.models.threads import in_threads
+
+Measure = Callable[[MicroBatch, Sums], Tensor]
+"""(a micro-batch, where its statistics are added) -> its share of the loss"""
+
+
+def threads_for(model: nn.Module, device: torch.device) -> int:
+    """Threads among which this model's micro-batches are shared out: 1 but for small models on a CPU."""
+    small = sum(parameter.numel() for parameter in model.parameters()) <= MOST_PARAMETERS
+    return torch.get_num_threads() if small and device.type == "cpu" else 1
+
+
+def share_out(parts: Sequence[MicroBatch], threads: int) -> list[list[MicroBatch]]:
+    """At most `threads` shares of about as many computed tokens each: largest first, to the least so far."""
+    shares: list[list[MicroBatch]] = [[] for _ in range(min(threads, len(parts)))]
+    sizes = [0] * len(shares)
+    for part in sorted(parts, key=lambda part: -part.inputs.input_ids_RW.numel()):
+        least = sizes.index(min(sizes))
+        shares[least].append(part)
+        sizes[least] += part.inputs.input_ids_RW.numel()
+    return shares
+
+
+def backward(model: nn.Module, parts: Sequence[MicroBatch], threads: int, measure: Measure) -> Sums:
+    """Leave the gradients of all parts' losses in the parameters; returns the parts' statistics."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    shares = share_out(parts, threads)
+    total = Sums()
+    if len(shares) <= 1:
+        for part in parts:
+            measure(part, total).backward()  # type: ignore[no-untyped-call]
+        return total
+    found = in_threads([partial(_gradients, share, parameters, measure) for share in shares])
+    for sums, _ in found:
+        total.merge(sums)
+    for parameter, *gradients in zip(parameters, *(gradients for _, gradients in found), strict=True):
+        given = [gradient for gradient in gradients if gradient is not None]
+        if given:
+            parameter.grad = sum(given[1:], start=given[0])
+    return total
+
+
+def _gradients(
+    parts: Sequence[MicroBatch], parameters: Sequence[Tensor], measure: Measure
+) -> tuple[Sums, list[Tensor | None]]:
+    sums, total = Sums(), list[Any]([None] * len(parameters))
+    with torch.enable_grad():
+        for part in parts:
+            found = torch.autograd.grad(measure(part, sums), parameters, allow_unused=True)
+            total = [
+                more if so_far is None else so_far if more is None else so_far.add_(more)
+                for so_far, more in zip(total, found, strict=True)
+            ]
+    return sums, total
