@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from typing import Any
 from weakref import WeakSet
 
@@ -44,6 +46,7 @@ from r1kit.models.attention import attention_of, takes_boundaries, training_atte
 from r1kit.models.logprobs import States, decoder_of, head_of, token_logprobs
 from r1kit.models.packable import require_packable
 from r1kit.models.precision import resolve
+from r1kit.models.threads import in_threads
 from r1kit.models.written_decoder import takes, written_decoder
 
 
@@ -107,25 +110,22 @@ class Learner:
         self.model.train()
         batch = ranks.whole(batch)
         live = sorted(set(range(len(batch))) - set(idle))
-        live_parts, idle_parts = self._parts(batch, live), self._parts(batch, idle)
+        threads = 1 if isinstance(loss, TeacherLoss) else self._threads
+        live_parts, idle_parts = self._shares(batch, live, threads), self._shares(batch, idle, threads)
         with self._attention_in_use(self.model):  # around the backward pass too, which may recompute
-            threads = 1 if isinstance(loss, TeacherLoss) else self._threads
             sums = shares.backward(
                 self.model,
                 live_parts,
-                threads,
+                idle_parts,
                 lambda part, sums: self._measure(part.to(self._device), loss, sums),
             )
-            with torch.no_grad():
-                for part in idle_parts:
-                    self._measure(part.to(self._device), loss, sums)
         self.model.eval()  # a sampler may share these weights
         trained, forward = (int(batch.lengths_B[rows].sum()) for rows in (live, list(idle)))
         self.operations += operations(self.model, trained=trained, forward=forward)
         self._share_operations()
         ranks.sum_gradients(self.model)
         stats = sums.means(batch.num_tokens)
-        padding = ranks.mean(*padding_tokens(live_parts + idle_parts))
+        padding = ranks.mean(*padding_tokens([part for share in live_parts + idle_parts for part in share]))
         return stats | self._step(stats["loss"]) | {"padding": padding}
 
     def pass_over(self, updates: int) -> None:
@@ -147,9 +147,20 @@ class Learner:
         # a teacher may have narrow weights; log-probabilities are float32 all the same
         dtype = torch.promote_types(next(model.parameters()).dtype, torch.float32)
         out_BT = torch.zeros(batch.tokens_BT.shape, dtype=dtype)
-        for part, states in self.passes(batch, model):
-            part.put(out_BT, self._logprobs(part, states)[0])
+        parts = self._shares(batch, range(len(batch)), self._threads)
+        with self._attention_in_use(model):
+            found = in_threads([partial(self._all_logprobs, share, model) for share in parts])
+        for part, logprobs_N in chain.from_iterable(found):
+            part.put(out_BT, logprobs_N)
+        self.operations += operations(model, forward=int(batch.lengths_B.sum()))
         return out_BT
+
+    @torch.no_grad()
+    def _all_logprobs(
+        self, parts: Sequence[MicroBatch], model: nn.Module
+    ) -> list[tuple[MicroBatch, Tensor]]:
+        moved = [part.to(self._device) for part in parts]
+        return [(part, self._logprobs(part, self._states(part, model))[0]) for part in moved]
 
     def passes(self, batch: Batch, model: nn.Module) -> Iterator[tuple[MicroBatch, States]]:
         """What `model` makes of the batch, micro-batch by micro-batch, without gradient."""
@@ -206,8 +217,13 @@ class Learner:
         with training_attention_in_use(model, packed=packing):
             yield
 
-    def _parts(self, batch: Batch, rows: Sequence[int]) -> list[MicroBatch]:
-        budget = -(-self._batch.tokens_per_microbatch // self._threads)  # all threads' together
+    def _shares(self, batch: Batch, rows: Sequence[int], threads: int) -> list[list[MicroBatch]]:
+        """Micro-batches of these rows for each thread; all threads' together stay within the budget."""
+        dealt = shares.deal(batch.lengths_B.tolist(), rows, threads)
+        return [self._parts(batch, share, len(dealt)) for share in dealt]
+
+    def _parts(self, batch: Batch, rows: Sequence[int], threads: int = 1) -> list[MicroBatch]:
+        budget = -(-self._batch.tokens_per_microbatch // threads)
         return microbatches(batch, rows, budget, self._layout, self._grid)
 
     def _states(self, part: MicroBatch, model: nn.Module) -> States:

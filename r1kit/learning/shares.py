@@ -1,7 +1,7 @@
 """A batch's micro-batches shared out among threads, for small models on a CPU.
 
 Each thread sums the gradients of its own share; the shares' sums are added in their order. Which thread
-computes what follows from the micro-batches' sizes alone, so that an update repeats bit by bit.
+computes what follows from the sequences' lengths alone, so that an update repeats bit by bit.
 """
 
 from __future__ import annotations
@@ -28,34 +28,37 @@ def threads_for(model: nn.Module, device: torch.device) -> int:
     return torch.get_num_threads() if small and device.type == "cpu" else 1
 
 
-def share_out(parts: Sequence[MicroBatch], threads: int) -> list[list[MicroBatch]]:
-    """At most `threads` shares of about as many computed tokens each: largest first, to the least so far."""
-    shares: list[list[MicroBatch]] = [[] for _ in range(min(threads, len(parts)))]
-    sizes = [0] * len(shares)
-    for part in sorted(parts, key=lambda part: -part.inputs.input_ids_RW.numel()):
-        least = sizes.index(min(sizes))
-        shares[least].append(part)
-        sizes[least] += part.inputs.input_ids_RW.numel()
-    return shares
+def deal(lengths: Sequence[int], rows: Sequence[int], threads: int) -> list[list[int]]:
+    """These rows of a batch in at most `threads` shares of sequences of the same lengths, longest first."""
+    order = sorted(rows, key=lambda row: -lengths[row])
+    return [order[place::threads] for place in range(min(threads, len(order)))]
 
 
-def backward(model: nn.Module, parts: Sequence[MicroBatch], threads: int, measure: Measure) -> Sums:
-    """Leave the gradients of all parts' losses in the parameters; returns the parts' statistics."""
+def backward(
+    model: nn.Module, live: Sequence[Sequence[MicroBatch]], idle: Sequence[Sequence[MicroBatch]], measure: Measure
+) -> Sums:
+    """Leave the gradients of the losses of all shares of `live` parts in the parameters; returns the statistics
+    of these and of the `idle` parts, which have no gradient.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    shares = share_out(parts, threads)
+    measured = in_threads([partial(_measured, share, measure) for share in idle]) if idle else []
+    found = in_threads([partial(_gradients, share, parameters, measure) for share in live]) if live else []
     total = Sums()
-    if len(shares) <= 1:
-        for part in parts:
-            measure(part, total).backward()  # type: ignore[no-untyped-call]
-        return total
-    found = in_threads([partial(_gradients, share, parameters, measure) for share in shares])
-    for sums, _ in found:
+    for sums in (*(sums for sums, _ in found), *measured):
         total.merge(sums)
     for parameter, *gradients in zip(parameters, *(gradients for _, gradients in found), strict=True):
         given = [gradient for gradient in gradients if gradient is not None]
         if given:
             parameter.grad = sum(given[1:], start=given[0])
     return total
+
+
+def _measured(parts: Sequence[MicroBatch], measure: Measure) -> Sums:
+    sums = Sums()
+    with torch.no_grad():
+        for part in parts:
+            measure(part, sums)
+    return sums
 
 
 def _gradients(

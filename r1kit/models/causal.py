@@ -56,9 +56,8 @@ def attend_causally(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, 
     mixed = query.new_empty(sequences, groups, length, value.shape[2])
     saved = []
     for begin, end in _blocks(length):
-        scores = torch.bmm(_rows(query, begin, end), key[:, :end].transpose(1, 2))
-        later = scores.view(sequences, groups, end - begin, end)[..., begin:]
-        later += torch.full_like(later[0, 0], -torch.inf).triu(1)
+        hidden = _hidden(query, begin, end)
+        scores = torch.baddbmm(hidden, _rows(query, begin, end), key[:, :end].transpose(1, 2))
         saved.append(scores.softmax(-1))
         found = torch.bmm(saved[-1], value[:, :end])
         mixed[:, :, begin:end] = found.view(sequences, groups, end - begin, -1)
@@ -82,6 +81,13 @@ def attend_causally_backward(
         found = torch.bmm(grad_scores, key[:, :end])
         grad_query[:, :, begin:end] = found.view(*query.shape[:2], end - begin, -1)
     return grad_query, grad_key, grad_value
+
+
+def _hidden(query: Tensor, begin: int, end: int) -> Tensor:
+    """-inf where a key comes after the query, else 0: (1, G * (end - begin), end)."""
+    mask = query.new_zeros(end - begin, end)
+    mask[:, begin:] = torch.full_like(mask[:, begin:], -torch.inf).triu(1)
+    return mask.repeat(query.shape[1], 1)[None]
 
 
 def _blocks(length: int) -> Iterator[tuple[int, int]]:
