@@ -27,6 +27,7 @@ ORDER = (
     ("rewards",),
     ("objectives",),
     ("models",),
+    ("kernels",),
     ("world",),
     ("datasets",),
     ("tasks",),

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from r1kit.kernels import BLOCK
-from r1kit.kernels.floats import compiled, exponential, highest, prefetch, store, widen
+from r1kit.kernels.compiler import compiled
+from r1kit.kernels.floats import exponential, highest, prefetch, store, widen
 from r1kit.kernels.products import product
 
 _LINE = 64  # bytes of memory that come together

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from r1kit.kernels.floats import compiled, exponential, highest, widen
+from r1kit.kernels.compiler import compiled
+from r1kit.kernels.floats import exponential, highest, widen
 
 _GOLDEN, _MIX_1, _MIX_2 = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 

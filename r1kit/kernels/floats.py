@@ -6,15 +6,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
 
-# Sums may be reordered and products fused; NaN and infinity keep their meaning, a diverged model has to show.
-MATHS = {"contract", "reassoc", "nsz", "arcp", "afn"}
-
-def compiled(function: Any) -> Any:
-    """`function` compiled at its first call for the types that it gets, kept on disk, run without the GIL."""
-    return njit(nogil=True, cache=True, fastmath=MATHS, error_model="numpy")(function)
+from r1kit.kernels.compiler import compiled, compiled_for_numbers
 
 
 @intrinsic
@@ -99,7 +94,7 @@ def _store(array: Any, place: Any, number: Any) -> Any:
     return kept
 
 
-@njit(nogil=True, cache=True, fastmath=MATHS | {"nnan"}, error_model="numpy")
+@compiled_for_numbers
 def highest(numbers: Any) -> Any:
     """The largest of the numbers; where one of them is NaN, any."""
     most = numbers[0]

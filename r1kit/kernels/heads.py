@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from r1kit.kernels.floats import compiled, exponential, highest, store, widen
+from r1kit.kernels.compiler import compiled
+from r1kit.kernels.floats import exponential, highest, store, widen
 
 _LEAST = np.float32(-88.0)  # a logit this far below the highest weighs nothing, and need not be infinite
 

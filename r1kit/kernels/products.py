@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from r1kit.kernels.floats import compiled
+from r1kit.kernels.compiler import compiled
 
 _NAMES = {torch.float32: "sgemm_", torch.bfloat16: "gemm_bf16bf16f32_"}
 _POINTERS = 13  # arguments, each by its address

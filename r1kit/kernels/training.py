@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from r1kit.kernels.floats import compiled, exponential, store, widen
+from r1kit.kernels.compiler import compiled
+from r1kit.kernels.floats import exponential, store, widen
 
 
 @compiled

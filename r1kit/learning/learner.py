@@ -110,7 +110,7 @@ class Learner:
         self.model.train()
         batch = ranks.whole(batch)
         live = sorted(set(range(len(batch))) - set(idle))
-        threads = 1 if isinstance(loss, TeacherLoss) else self._threads
+        threads = 1 if isinstance(loss, TeacherLoss | StatesLoss) else self._threads
         live_parts, idle_parts = self._shares(batch, live, threads), self._shares(batch, idle, threads)
         with self._attention_in_use(self.model):  # around the backward pass too, which may recompute
             sums = shares.backward(
@@ -156,9 +156,7 @@ class Learner:
         return out_BT
 
     @torch.no_grad()
-    def _all_logprobs(
-        self, parts: Sequence[MicroBatch], model: nn.Module
-    ) -> list[tuple[MicroBatch, Tensor]]:
+    def _all_logprobs(self, parts: Sequence[MicroBatch], model: nn.Module) -> list[tuple[MicroBatch, Tensor]]:
         moved = [part.to(self._device) for part in parts]
         return [(part, self._logprobs(part, self._states(part, model))[0]) for part in moved]
 

@@ -35,15 +35,22 @@ def deal(lengths: Sequence[int], rows: Sequence[int], threads: int) -> list[list
 
 
 def backward(
-    model: nn.Module, live: Sequence[Sequence[MicroBatch]], idle: Sequence[Sequence[MicroBatch]], measure: Measure
+    model: nn.Module,
+    live: Sequence[Sequence[MicroBatch]],
+    idle: Sequence[Sequence[MicroBatch]],
+    measure: Measure,
 ) -> Sums:
     """Leave the gradients of the losses of all shares of `live` parts in the parameters; returns the statistics
     of these and of the `idle` parts, which have no gradient.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    measured = in_threads([partial(_measured, share, measure) for share in idle]) if idle else []
-    found = in_threads([partial(_gradients, share, parameters, measure) for share in live]) if live else []
     total = Sums()
+    measured = in_threads([partial(_measured, share, measure) for share in idle]) if idle else []
+    if len(live) == 1:  # what the loss has weights of its own learns too
+        for part in live[0]:
+            measure(part, total).backward()  # type: ignore[no-untyped-call]
+        live = []
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    found = in_threads([partial(_gradients, share, parameters, measure) for share in live]) if live else []
     for sums in (*(sums for sums, _ in found), *measured):
         total.merge(sums)
     for parameter, *gradients in zip(parameters, *(gradients for _, gradients in found), strict=True):

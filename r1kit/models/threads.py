@@ -21,8 +21,8 @@ def in_threads(pieces: Sequence[Callable[[], T]]) -> list[T]:
     Gradient and inference modes hold for a thread: a piece enters its own. What a piece raises is raised here,
     when all have ended.
     """
-    if len(pieces) == 1:
-        return [pieces[0]()]
+    if len(pieces) <= 1:
+        return [piece() for piece in pieces]
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(len(pieces), "r1kit", torch.set_num_threads, (1,)) as pool:

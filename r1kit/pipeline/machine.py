@@ -13,7 +13,10 @@ from r1kit import __version__
 from r1kit.errors import RecipeError
 
 _PRIMITIVES = "4096"  # matrix products that oneDNN remembers; its default is 1024, and each costs memory
-_MALLOC = ((-3, 32 << 20), (-1, 2**31 - 1))  # mallopt(3): M_MMAP_THRESHOLD as high as it goes, M_TRIM_THRESHOLD
+_MALLOC = (
+    (-3, 32 << 20),
+    (-1, 2**31 - 1),
+)  # mallopt(3): M_MMAP_THRESHOLD as high as it goes, M_TRIM_THRESHOLD
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 
 

@@ -76,7 +76,12 @@ def compiled_weights(model: Any) -> CompiledWeights | None:
         return None
     product = product_address(model.dtype)
     fixed = model.model.rotary_emb.rope_type in _FIXED_ROTATIONS
-    if product is None or not fixed or not _alike(model, layers) or _head_width(model, layers) % _HEAD_MULTIPLE:
+    if (
+        product is None
+        or not fixed
+        or not _alike(model, layers)
+        or _head_width(model, layers) % _HEAD_MULTIPLE
+    ):
         return None
     return CompiledWeights(model, layers, product)
 
@@ -128,7 +133,9 @@ class CompiledStep:
         given = (as_array(part) for part in (logits_BV, seeds_B, counts_B))
         self._draw(*given, np.float32(temperature), *(as_array(part) for part in out))
 
-    def __call__(self, tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: BlockCache) -> Tensor:
+    def __call__(
+        self, tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: BlockCache
+    ) -> Tensor:
         """Logits of one new token per row, (B, V) float32, valid until the next call.
 
         The mask is not read: a row sees its own positions, however many the longest has.
