@@ -1,7 +1,7 @@
 """What a pass through Llama-like layers does between its matrix products, and what its derivative does.
 
-Shapes: R rows of T positions, N = R T tokens, D width, H query heads, K key-value heads, W head width, F
-width of the feed-forward layer. The residual stream and its gradient are float32; what goes into products is
+Shapes: R rows of up to T positions, N tokens of all rows, one row after the other and perhaps some that count
+for nothing, D width, H query heads, K key-value heads, W head width, F width of the feed-forward layer. The residual stream and its gradient are float32; what goes into products is
 float32 or bfloat16 (uint16).
 """
 
@@ -98,15 +98,17 @@ def gate_back(of_out: Any, joined: Any, out: Any, of_joined: Any) -> None:
 
 
 @compiled
-def turn(joined: Any, cosine: Any, sine: Any, scaling: Any, query: Any, key: Any, value: Any) -> None:
+def turn(
+    joined: Any, cosine: Any, sine: Any, scaling: Any, lengths: Any, query: Any, key: Any, value: Any
+) -> None:
     """joined (N, (H + 2 K) W) to heads, turned by their positions: query (R, H, T, W), scaled; key and value
-    (R, K, T, W). cosine and sine are (T, W / 2).
+    (R, K, T, W); all 0 after the `lengths` (R,) of the rows. cosine and sine are (T, W / 2).
     """
-    rows, query_heads, length, width = query.shape
-    key_heads, half = key.shape[1], width // 2
+    rows, query_heads, longest, width = query.shape
+    key_heads, half, first = key.shape[1], width // 2, 0
     for r in range(rows):
-        for t in range(length):
-            row, cos, sin = joined[r * length + t], cosine[t], sine[t]
+        for t in range(lengths[r]):
+            row, cos, sin = joined[first + t], cosine[t], sine[t]
             for h in range(query_heads + key_heads):
                 of = row[h * width : (h + 1) * width]
                 to = query[r, h, t] if h < query_heads else key[r, h - query_heads, t]
@@ -120,18 +122,24 @@ def turn(joined: Any, cosine: Any, sine: Any, scaling: Any, query: Any, key: Any
                 of, to = row[begin : begin + width], value[r, k, t]
                 for d in range(width):
                     to[d] = of[d]
+        for h in range(query_heads):
+            query[r, h, lengths[r] :] = 0
+        for k in range(key_heads):
+            key[r, k, lengths[r] :] = 0
+            value[r, k, lengths[r] :] = 0
+        first += lengths[r]
 
 
 @compiled
 def turn_back(
-    of_query: Any, of_key: Any, of_value: Any, cosine: Any, sine: Any, scaling: Any, of_joined: Any
+    of_query: Any, of_key: Any, of_value: Any, cosine: Any, sine: Any, scaling: Any, lengths: Any, of_joined: Any
 ) -> None:
-    """The gradient of `joined` from those of what `turn` gives."""
-    rows, query_heads, length, width = of_query.shape
-    key_heads, half = of_key.shape[1], width // 2
+    """The gradient of `joined` from those of what `turn` gives; 0 for tokens after those of all rows."""
+    rows, query_heads, longest, width = of_query.shape
+    key_heads, half, first = of_key.shape[1], width // 2, 0
     for r in range(rows):
-        for t in range(length):
-            row, cos, sin = of_joined[r * length + t], cosine[t], sine[t]
+        for t in range(lengths[r]):
+            row, cos, sin = of_joined[first + t], cosine[t], sine[t]
             for h in range(query_heads + key_heads):
                 to = row[h * width : (h + 1) * width]
                 of = of_query[r, h, t] if h < query_heads else of_key[r, h - query_heads, t]
@@ -145,27 +153,38 @@ def turn_back(
                 of, to = of_value[r, k, t], row[begin : begin + width]
                 for d in range(width):
                     to[d] = of[d]
+        first += lengths[r]
+    of_joined[first:] = 0
 
 
 @compiled
-def heads_to_tokens(heads: Any, tokens: Any) -> None:
-    """(R, H, T, W) to (N, H W)."""
-    rows, count, length, width = heads.shape
+def heads_to_tokens(heads: Any, lengths: Any, tokens: Any) -> None:
+    """(R, H, T, W) to (N, H W), without what comes after the `lengths` (R,) of the rows; 0 for tokens after
+    those of all rows.
+    """
+    rows, count, longest, width = heads.shape
+    first = 0
     for r in range(rows):
-        for t in range(length):
+        for t in range(lengths[r]):
             for h in range(count):
-                of, to = heads[r, h, t], tokens[r * length + t, h * width : (h + 1) * width]
+                of, to = heads[r, h, t], tokens[first + t, h * width : (h + 1) * width]
                 for d in range(width):
                     to[d] = of[d]
+        first += lengths[r]
+    tokens[first:] = 0
 
 
 @compiled
-def tokens_to_heads(tokens: Any, heads: Any) -> None:
-    """(N, H W) to (R, H, T, W)."""
-    rows, count, length, width = heads.shape
+def tokens_to_heads(tokens: Any, lengths: Any, heads: Any) -> None:
+    """(N, H W) to (R, H, T, W), 0 after the `lengths` (R,) of the rows."""
+    rows, count, longest, width = heads.shape
+    first = 0
     for r in range(rows):
-        for t in range(length):
+        for t in range(lengths[r]):
             for h in range(count):
-                of, to = tokens[r * length + t, h * width : (h + 1) * width], heads[r, h, t]
+                of, to = tokens[first + t, h * width : (h + 1) * width], heads[r, h, t]
                 for d in range(width):
                     to[d] = of[d]
+        for h in range(count):
+            heads[r, h, lengths[r] :] = 0
+        first += lengths[r]

@@ -231,11 +231,11 @@ class Learner:
         written = written_decoder(model) if self._batch.written_out else None
         if written is not None and takes(part.inputs.input_ids_RW):
             dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
-            hidden_RWD = written(part.inputs.input_ids_RW, dtype)
-        else:
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
-                inputs = part.inputs.decoder_inputs(attention_of(model))
-                hidden_RWD = (compiled or decoder_of(model))(**inputs, use_cache=False).last_hidden_state
+            hidden_ND = written(part.inputs.input_ids_RW, part.predicting_lengths_R(), part.predicting_N(), dtype)
+            return States(hidden_ND, head_of(model))
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
+            inputs = part.inputs.decoder_inputs(attention_of(model))
+            hidden_RWD = (compiled or decoder_of(model))(**inputs, use_cache=False).last_hidden_state
         if narrow:
             hidden_RWD = hidden_RWD.bfloat16()
         # selecting first means that prompts and padding never meet the head

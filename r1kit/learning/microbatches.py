@@ -68,6 +68,11 @@ class MicroBatch:
         part_BT[self.batch.loss_mask_BT.cpu()] = numbers_N.detach().to("cpu", out_BT.dtype)
         out_BT[torch.tensor(self.rows), : part_BT.shape[1]] = part_BT
 
+    def predicting_lengths_R(self) -> Tensor:  # noqa: N802
+        """Of each row that is one sequence, the tokens up to the last that predicts another; 0 of empty rows."""
+        lengths_B = self.batch.lengths_B - 1
+        return torch.nn.functional.pad(lengths_B, (0, len(self.inputs.input_ids_RW) - len(lengths_B)))
+
     def predicting_N(self) -> Tensor:  # noqa: N802
         """Where in the flattened rows each token that carries loss is predicted: one place before it."""
         return self.inputs.places_BT(self.batch.tokens_BT.shape[1])[self.batch.loss_mask_BT] - 1

@@ -69,15 +69,20 @@ def attend_causally_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(N, G, T, E) -> the gradients of query, key and value, from the probabilities of the blocks."""
     grad_query = torch.empty_like(query)
-    grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
+    grad_key, grad_value = torch.empty(0), torch.empty(0)
     blocks = list(_blocks(query.shape[2]))
     for (begin, end), weights in zip(blocks[::-1], saved[::-1], strict=True):
         back = _rows(grad, begin, end)
-        grad_value[:, :end] += torch.bmm(weights.transpose(1, 2), back)
+        of_value = torch.bmm(weights.transpose(1, 2), back)
         grad_weights = torch.bmm(back, value[:, :end].transpose(1, 2))
         # the derivative of softmax: w * (g - sum(w * g))
         grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
-        grad_key[:, :end] += torch.bmm(grad_scores.transpose(1, 2), _rows(query, begin, end))
+        of_key = torch.bmm(grad_scores.transpose(1, 2), _rows(query, begin, end))
+        if end == query.shape[2]:  # the last block meets all keys
+            grad_key, grad_value = of_key, of_value
+        else:
+            grad_key[:, :end] += of_key
+            grad_value[:, :end] += of_value
         found = torch.bmm(grad_scores, key[:, :end])
         grad_query[:, :, begin:end] = found.view(*query.shape[:2], end - begin, -1)
     return grad_query, grad_key, grad_value

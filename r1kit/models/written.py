@@ -5,8 +5,8 @@ operation over whole activations. Written out, a layer needs four products, the 
 loops of one pass each (`kernels/training.py`). Products are computed in the number format of the weights
 given, the residual stream and everything else in float32; what is rounded is what autocast rounds, or less.
 
-Shapes: R rows, T positions, N = R T, D width, H query heads, K key-value heads, W head width, F width of the
-feed-forward layer.
+Shapes: R rows of up to T positions, N tokens of all rows, without padding, then perhaps some that count for
+nothing, D width, H query heads, K key-value heads, W head width, F width of the feed-forward layer.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class DecoderShape:
     scaling: float  # of the attention's scores
     cosine: Tensor  # (T, W / 2)
     sine: Tensor
+    lengths: Tensor  # (R,) int64, tokens of each row
+    learned: bool  # whether a derivative will be asked for
 
 
 class _Kept(NamedTuple):
@@ -67,26 +69,29 @@ class WrittenDecoder(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, shape: DecoderShape, final_gain: Tensor, *weights: Any) -> Tensor:
-        """(R, T, D) -> (N, D) in the format of products. `weights`: those of each layer, one after the other."""
+        """x (N, D) float32 -> (N, D) in the format of products.
+
+        `weights`: those of each layer, one layer after the other.
+        """
         from r1kit.kernels import training as kernels
 
         layers = _by_layer(weights)
-        rows, tokens = x.shape[0], x.reshape(-1, x.shape[2])
-        dtype = layers[0].heads.dtype
+        tokens, dtype = x, layers[0].heads.dtype
         normed, scale = _like(tokens, dtype), _scales(tokens)
         call(kernels.normalise, tokens, layers[0].gain, shape.epsilon, normed, scale)
         gains = [layer.gain for layer in layers[1:]] + [final_gain]
         saved, blocks = list[Tensor](), list[int]()
         for layer, next_gain in zip(layers, gains, strict=True):
-            kept, probabilities, delta = _layer(tokens, normed, scale, rows, shape, layer)
+            kept, probabilities, delta = _layer(tokens, normed, scale, shape, layer)
             tokens, normed, scale = torch.empty_like(tokens), _like(tokens, dtype), _scales(tokens)
             call(
                 kernels.add_and_normalise, kept.middle, delta, next_gain, shape.epsilon, tokens, normed, scale
             )
-            saved += [*kept, *probabilities]
-            blocks.append(len(probabilities))
+            if shape.learned:
+                saved += [*kept, *probabilities]
+                blocks.append(len(probabilities))
         ctx.save_for_backward(final_gain, tokens, scale, *saved, *weights)
-        ctx.shape, ctx.blocks, ctx.rows = shape, blocks, rows
+        ctx.shape, ctx.blocks = shape, blocks
         return normed
 
     @staticmethod
@@ -109,10 +114,10 @@ class WrittenDecoder(torch.autograd.Function):
             begin = end - blocks - kept_size
             kept = _Kept(*saved[begin : begin + kept_size])
             probabilities = saved[begin + kept_size : end]
-            of_layer = _layer_back(grad, back, kept, probabilities, ctx.rows, ctx.shape, layer)
+            of_layer = _layer_back(grad, back, kept, probabilities, ctx.shape, layer)
             of_weights = [*of_layer, *of_weights]
             end = begin
-        return grad.view(ctx.rows, -1, grad.shape[1]), None, of_final_gain.float(), *of_weights
+        return grad, None, of_final_gain.float(), *of_weights
 
 
 def _by_layer(weights: Sequence[Any]) -> list[LayerWeights]:
@@ -133,21 +138,21 @@ def _gain_sums(gain: Tensor) -> Tensor:
 
 
 def _layer(
-    x: Tensor, normed: Tensor, scale: Tensor, rows: int, shape: DecoderShape, w: LayerWeights
+    x: Tensor, normed: Tensor, scale: Tensor, shape: DecoderShape, w: LayerWeights
 ) -> tuple[_Kept, list[Tensor], Tensor]:
     """One layer up to what its feed-forward part adds to the residual stream, (N, D)."""
     from r1kit.kernels import training as kernels
 
-    dtype, length = normed.dtype, len(x) // rows
+    dtype, rows = normed.dtype, len(shape.lengths)
     joined = normed @ w.heads.t() if w.heads_bias is None else torch.addmm(w.heads_bias, normed, w.heads.t())
     width = 2 * shape.cosine.shape[1]
-    query = torch.empty(rows, shape.query_heads, length, width, dtype=dtype)
-    key = torch.empty(rows, shape.key_heads, length, width, dtype=dtype)
+    query = torch.empty(rows, shape.query_heads, len(shape.cosine), width, dtype=dtype)
+    key = torch.empty(rows, shape.key_heads, len(shape.cosine), width, dtype=dtype)
     value = torch.empty_like(key)
-    call(kernels.turn, joined, shape.cosine, shape.sine, _float(shape.scaling), query, key, value)
+    call(kernels.turn, joined, shape.cosine, shape.sine, _float(shape.scaling), shape.lengths, query, key, value)
     found, probabilities = attend_causally(_grouped(query, shape), key.flatten(0, 1), value.flatten(0, 1))
     mixed = torch.empty(len(x), shape.query_heads * width, dtype=dtype)
-    call(kernels.heads_to_tokens, found.view(query.shape), mixed)
+    call(kernels.heads_to_tokens, found.view(query.shape), shape.lengths, mixed)
     middle, normed_again, scale_again = torch.empty_like(x), _like(x, dtype), _scales(x)
     delta = mixed @ w.output.t()
     call(
@@ -166,7 +171,6 @@ def _layer_back(
     back: Tensor,
     kept: _Kept,
     probabilities: Sequence[Tensor],
-    rows: int,
     shape: DecoderShape,
     w: LayerWeights,
 ) -> list[Tensor | None]:
@@ -189,7 +193,7 @@ def _layer_back(
     )  # fmt: skip
     of_output = back.t() @ kept.mixed
     of_found = torch.empty_like(kept.query)
-    call(kernels.tokens_to_heads, back @ w.output, of_found)
+    call(kernels.tokens_to_heads, back @ w.output, shape.lengths, of_found)
     of_query, of_key, of_value = attend_causally_backward(
         _grouped(of_found, shape), _grouped(kept.query, shape),
         kept.key.flatten(0, 1), kept.value.flatten(0, 1), probabilities,
@@ -197,7 +201,7 @@ def _layer_back(
     of_joined = torch.empty(len(grad), len(w.heads), dtype=back.dtype)
     call(
         kernels.turn_back, of_query.view(kept.query.shape), of_key.view(kept.key.shape),
-        of_value.view(kept.value.shape), shape.cosine, shape.sine, _float(shape.scaling), of_joined,
+        of_value.view(kept.value.shape), shape.cosine, shape.sine, _float(shape.scaling), shape.lengths, of_joined,
     )  # fmt: skip
     of_heads = of_joined.t() @ kept.normed
     of_bias = of_joined.sum(0) if w.heads_bias is not None else None

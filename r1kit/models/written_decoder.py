@@ -12,8 +12,11 @@ from r1kit.models.attention import LONGEST
 from r1kit.models.llama_like import is_small_llama_like
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
-Decode = Callable[[Tensor, torch.dtype], Tensor]
-"""(tokens (R, T), each row one sequence, the number format of products) -> last hidden states (R, T, D)"""
+Decode = Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
+"""(tokens (R, T), each row one sequence; its lengths (R,), as far as states of it are wanted; which of the R T
+states are wanted (P,); the number format of products) -> last hidden states (P, D)"""
+
+_TOKENS = 64  # computed in multiples: oneDNN generates code for each shape of a product
 
 
 def written_decoder(model: Any) -> Decode | None:
@@ -30,8 +33,8 @@ def written_decoder(model: Any) -> Decode | None:
     if not all(_is_written(layer) for layer in model.model.layers) or not _alike(model.model):
         return None
 
-    def decode(tokens_RT: Tensor, dtype: torch.dtype) -> Tensor:
-        return _decode(model, tokens_RT, dtype)
+    def decode(tokens_RT: Tensor, lengths_R: Tensor, wanted_P: Tensor, dtype: torch.dtype) -> Tensor:
+        return _decode(model, tokens_RT, lengths_R, dtype).index_select(0, _unpadded(wanted_P, tokens_RT, lengths_R))
 
     return decode
 
@@ -55,10 +58,19 @@ def takes(tokens_RT: Tensor) -> bool:
     return tokens_RT.shape[1] <= LONGEST
 
 
-def _decode(model: Any, tokens_RT: Tensor, dtype: torch.dtype) -> Tensor:
+def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor) -> Tensor:
+    """Places in the flattened rows as places in the rows without their padding, one after the other."""
+    rows, positions = places_P // tokens_RT.shape[1], places_P % tokens_RT.shape[1]
+    return (lengths_R.cumsum(0) - lengths_R)[rows] + positions
+
+
+def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype) -> Tensor:
+    """The last hidden states of the rows without their padding, one after the other, and some more, (N, D)."""
     config, decoder = model.config, model.model
-    x_RTD = decoder.embed_tokens(tokens_RT)
-    cosine, sine = (part[0] for part in decoder.rotary_emb(x_RTD, torch.arange(tokens_RT.shape[1])[None]))
+    length = tokens_RT.shape[1]
+    tokens_N = tokens_RT[torch.arange(length) < lengths_R[:, None]]
+    x_ND = decoder.embed_tokens(torch.nn.functional.pad(tokens_N, (0, -len(tokens_N) % _TOKENS)))
+    cosine, sine = (part[0] for part in decoder.rotary_emb(x_ND, torch.arange(length)[None]))
     half = cosine.shape[1] // 2
     shape = DecoderShape(
         config.num_attention_heads,
@@ -67,10 +79,12 @@ def _decode(model: Any, tokens_RT: Tensor, dtype: torch.dtype) -> Tensor:
         decoder.layers[0].self_attn.scaling,
         cosine[:, :half].contiguous(),
         sine[:, :half].contiguous(),
+        lengths_R,
+        torch.is_grad_enabled(),
     )
     weights = [tensor for layer in decoder.layers for tensor in _weights(layer, dtype)]
-    normed: Tensor = WrittenDecoder.apply(x_RTD, shape, decoder.norm.weight, *weights)  # type: ignore[no-untyped-call]
-    return normed.view(x_RTD.shape)
+    normed: Tensor = WrittenDecoder.apply(x_ND, shape, decoder.norm.weight, *weights)  # type: ignore[no-untyped-call]
+    return normed
 
 
 def _weights(layer: Any, dtype: torch.dtype) -> LayerWeights:
