@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from test_sampler import make_model
 from torch import Tensor, nn
 
@@ -187,6 +186,6 @@ def test_long_rows_are_left_to_the_modules_and_all_are_unless_a_recipe_says_so(
 
 
 @pytest.mark.parametrize("other", ["packing", "compile", "gradient_checkpointing"])
-def test_what_written_layers_cannot_do_is_refused(other: str) -> None:
-    with pytest.raises(ValidationError, match=f"written_out and {other}"):
-        BatchSettings(written_out=True, **{other: True})
+def test_what_written_layers_cannot_do_is_left_to_the_modules(other: str) -> None:
+    assert BatchSettings().writes_layers_out
+    assert not BatchSettings(**{other: True}).writes_layers_out

@@ -1,4 +1,4 @@
-"""How loops are compiled: for the types of their first call, without the interpreter's lock, and kept on disk.
+"""How loops are compiled: for the types of their first call, without the interpreter's lock, kept on disk.
 
 Numba keeps what it compiled of a file until that file changes, though it may hold parts of others. Here the
 folder is that of the sources of all kernels together.

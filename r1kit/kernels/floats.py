@@ -1,4 +1,4 @@
-"""Numbers inside compiled loops: bfloat16 kept as uint16, and an exponential that the compiler can vectorise."""
+"""Numbers inside compiled loops: bfloat16 kept as uint16, and an exponential that becomes vector code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba.extending import intrinsic, overload
 from r1kit.kernels.compiler import compiled, compiled_for_numbers
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def float_of(typing: Any, bits: Any) -> Any:
     """The float32 with these 32 bits."""
 
@@ -22,7 +22,7 @@ def float_of(typing: Any, bits: Any) -> Any:
     return types.float32(types.uint32), generate
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def bits_of(typing: Any, number: Any) -> Any:
     """The 32 bits of a float32."""
 
@@ -32,7 +32,7 @@ def bits_of(typing: Any, number: Any) -> Any:
     return types.uint32(types.float32), generate
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def prefetch(typing: Any, array: Any, place: Any) -> Any:
     """Ask for the cache line of the number at flat index `place` of a contiguous array, soon to be read."""
 
@@ -54,7 +54,7 @@ def widen(number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(widen)
+@overload(widen)  # type: ignore[untyped-decorator]
 def _widen(number: Any) -> Any:
     if number == types.uint16:
 
@@ -76,7 +76,7 @@ def store(array: Any, place: Any, number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(store)
+@overload(store)  # type: ignore[untyped-decorator]
 def _store(array: Any, place: Any, number: Any) -> Any:
     if array.dtype == types.uint16:
 

@@ -26,7 +26,7 @@ _POINTERS = 13  # arguments, each by its address
 
 @cache
 def product_address(dtype: torch.dtype) -> int | None:
-    """Where the product of matrices of this format into float32 begins in memory; None where there is none."""
+    """Where the function is that multiplies matrices of this format into float32; None without one."""
     libraries = Path(torch.__file__).parent / "lib"
     for path in (libraries / "libtorch_cpu.so", libraries / "torch_cpu.dll"):
         if dtype in _NAMES and path.is_file():
@@ -35,7 +35,7 @@ def product_address(dtype: torch.dtype) -> int | None:
     return None
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _call(typing: Any, address: Any, arguments: Any) -> Any:
     """Call the function at `address` with these addresses as its arguments."""
 

@@ -1,8 +1,8 @@
 """What a pass through Llama-like layers does between its matrix products, and what its derivative does.
 
 Shapes: R rows of up to T positions, N tokens of all rows, one row after the other and perhaps some that count
-for nothing, D width, H query heads, K key-value heads, W head width, F width of the feed-forward layer. The residual stream and its gradient are float32; what goes into products is
-float32 or bfloat16 (uint16).
+for nothing, D width, H query heads, K key-value heads, W head width, F width of the feed-forward layer. The
+residual stream and its gradient are float32; what goes into products is float32 or bfloat16 (uint16).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def turn(
     """joined (N, (H + 2 K) W) to heads, turned by their positions: query (R, H, T, W), scaled; key and value
     (R, K, T, W); all 0 after the `lengths` (R,) of the rows. cosine and sine are (T, W / 2).
     """
-    rows, query_heads, longest, width = query.shape
+    rows, query_heads, _, width = query.shape
     key_heads, half, first = key.shape[1], width // 2, 0
     for r in range(rows):
         for t in range(lengths[r]):
@@ -132,10 +132,17 @@ def turn(
 
 @compiled
 def turn_back(
-    of_query: Any, of_key: Any, of_value: Any, cosine: Any, sine: Any, scaling: Any, lengths: Any, of_joined: Any
+    of_query: Any,
+    of_key: Any,
+    of_value: Any,
+    cosine: Any,
+    sine: Any,
+    scaling: Any,
+    lengths: Any,
+    of_joined: Any,
 ) -> None:
     """The gradient of `joined` from those of what `turn` gives; 0 for tokens after those of all rows."""
-    rows, query_heads, longest, width = of_query.shape
+    rows, query_heads, _, width = of_query.shape
     key_heads, half, first = of_key.shape[1], width // 2, 0
     for r in range(rows):
         for t in range(lengths[r]):
@@ -162,7 +169,7 @@ def heads_to_tokens(heads: Any, lengths: Any, tokens: Any) -> None:
     """(R, H, T, W) to (N, H W), without what comes after the `lengths` (R,) of the rows; 0 for tokens after
     those of all rows.
     """
-    rows, count, longest, width = heads.shape
+    rows, count, _, width = heads.shape
     first = 0
     for r in range(rows):
         for t in range(lengths[r]):
@@ -177,7 +184,7 @@ def heads_to_tokens(heads: Any, lengths: Any, tokens: Any) -> None:
 @compiled
 def tokens_to_heads(tokens: Any, lengths: Any, heads: Any) -> None:
     """(N, H W) to (R, H, T, W), 0 after the `lengths` (R,) of the rows."""
-    rows, count, longest, width = heads.shape
+    rows, count, _, width = heads.shape
     first = 0
     for r in range(rows):
         for t in range(lengths[r]):

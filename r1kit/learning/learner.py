@@ -228,10 +228,12 @@ class Learner:
         """What `model` makes of the N positions before the tokens that carry loss."""
         narrow = self._dtype == torch.bfloat16
         compiled = self._compiled if model is self.model else None
-        written = written_decoder(model) if self._batch.written_out else None
+        written = written_decoder(model) if self._batch.writes_layers_out else None
         if written is not None and takes(part.inputs.input_ids_RW):
             dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
-            hidden_ND = written(part.inputs.input_ids_RW, part.predicting_lengths_R(), part.predicting_N(), dtype)
+            hidden_ND = written(
+                part.inputs.input_ids_RW, part.predicting_lengths_R(), part.predicting_N(), dtype
+            )
             return States(hidden_ND, head_of(model))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
             inputs = part.inputs.decoder_inputs(attention_of(model))

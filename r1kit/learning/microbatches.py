@@ -69,7 +69,7 @@ class MicroBatch:
         out_BT[torch.tensor(self.rows), : part_BT.shape[1]] = part_BT
 
     def predicting_lengths_R(self) -> Tensor:  # noqa: N802
-        """Of each row that is one sequence, the tokens up to the last that predicts another; 0 of empty rows."""
+        """Where a row is one sequence: its tokens up to the last that predicts another; 0 of empty rows."""
         lengths_B = self.batch.lengths_B - 1
         return torch.nn.functional.pad(lengths_B, (0, len(self.inputs.input_ids_RW) - len(lengths_B)))
 

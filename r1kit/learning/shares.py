@@ -40,8 +40,8 @@ def backward(
     idle: Sequence[Sequence[MicroBatch]],
     measure: Measure,
 ) -> Sums:
-    """Leave the gradients of the losses of all shares of `live` parts in the parameters; returns the statistics
-    of these and of the `idle` parts, which have no gradient.
+    """Leave the gradients of the losses of all shares of `live` parts in the parameters; returns the
+    statistics of these and of the `idle` parts, which have no gradient.
     """
     total = Sums()
     measured = in_threads([partial(_measured, share, measure) for share in idle]) if idle else []

@@ -226,7 +226,9 @@ def _by_loops(
 def _by_loops_back(
     weight_VD: Tensor, bias_V: Tensor | None, temperature: float, part: slice, given: Sequence[Tensor | None]
 ) -> Tensor:
-    """The gradient of a chunk's logits; given: gradients of log-probabilities and entropies, hidden, targets."""
+    """The gradient of a chunk's logits. given: gradients of log-probabilities and entropies, hidden states,
+    targets; of all chunks.
+    """
     from r1kit.kernels import heads
 
     of_logprobs, of_entropies, hidden_ND, targets_N = given

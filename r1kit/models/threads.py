@@ -16,10 +16,11 @@ T = TypeVar("T")
 
 
 def in_threads(pieces: Sequence[Callable[[], T]]) -> list[T]:
-    """What each piece returns, in their order. A single piece runs in the calling thread, with all of torch's.
+    """What each piece returns, in their order. A single piece runs in the calling thread, with all of
+    torch's.
 
-    Gradient and inference modes hold for a thread: a piece enters its own. What a piece raises is raised here,
-    when all have ended.
+    Gradient and inference modes hold for a thread: a piece enters its own. What a piece raises is raised
+    here, when all have ended.
     """
     if len(pieces) <= 1:
         return [piece() for piece in pieces]

@@ -149,7 +149,17 @@ def _layer(
     query = torch.empty(rows, shape.query_heads, len(shape.cosine), width, dtype=dtype)
     key = torch.empty(rows, shape.key_heads, len(shape.cosine), width, dtype=dtype)
     value = torch.empty_like(key)
-    call(kernels.turn, joined, shape.cosine, shape.sine, _float(shape.scaling), shape.lengths, query, key, value)
+    call(
+        kernels.turn,
+        joined,
+        shape.cosine,
+        shape.sine,
+        _float(shape.scaling),
+        shape.lengths,
+        query,
+        key,
+        value,
+    )
     found, probabilities = attend_causally(_grouped(query, shape), key.flatten(0, 1), value.flatten(0, 1))
     mixed = torch.empty(len(x), shape.query_heads * width, dtype=dtype)
     call(kernels.heads_to_tokens, found.view(query.shape), shape.lengths, mixed)
@@ -174,8 +184,8 @@ def _layer_back(
     shape: DecoderShape,
     w: LayerWeights,
 ) -> list[Tensor | None]:
-    """The gradients of a layer's weights; `grad` (N, D) and `back`, the same in the format of products, become
-    those of its input.
+    """The gradients of a layer's weights; `grad` (N, D) and `back`, the same in the format of products,
+    become those of its input.
     """
     from r1kit.kernels import training as kernels
 
@@ -201,7 +211,8 @@ def _layer_back(
     of_joined = torch.empty(len(grad), len(w.heads), dtype=back.dtype)
     call(
         kernels.turn_back, of_query.view(kept.query.shape), of_key.view(kept.key.shape),
-        of_value.view(kept.value.shape), shape.cosine, shape.sine, _float(shape.scaling), shape.lengths, of_joined,
+        of_value.view(kept.value.shape), shape.cosine, shape.sine, _float(shape.scaling), shape.lengths,
+        of_joined,
     )  # fmt: skip
     of_heads = of_joined.t() @ kept.normed
     of_bias = of_joined.sum(0) if w.heads_bias is not None else None

@@ -13,8 +13,8 @@ from r1kit.models.llama_like import is_small_llama_like
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
 Decode = Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
-"""(tokens (R, T), each row one sequence; its lengths (R,), as far as states of it are wanted; which of the R T
-states are wanted (P,); the number format of products) -> last hidden states (P, D)"""
+"""(tokens (R, T), each row one sequence; its lengths (R,), as far as states of it are wanted; which of the
+R T states are wanted (P,); the number format of products) -> last hidden states (P, D)"""
 
 _TOKENS = 64  # computed in multiples: oneDNN generates code for each shape of a product
 
@@ -34,7 +34,9 @@ def written_decoder(model: Any) -> Decode | None:
         return None
 
     def decode(tokens_RT: Tensor, lengths_R: Tensor, wanted_P: Tensor, dtype: torch.dtype) -> Tensor:
-        return _decode(model, tokens_RT, lengths_R, dtype).index_select(0, _unpadded(wanted_P, tokens_RT, lengths_R))
+        return _decode(model, tokens_RT, lengths_R, dtype).index_select(
+            0, _unpadded(wanted_P, tokens_RT, lengths_R)
+        )
 
     return decode
 
@@ -65,7 +67,7 @@ def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor) -> Tensor:
 
 
 def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype) -> Tensor:
-    """The last hidden states of the rows without their padding, one after the other, and some more, (N, D)."""
+    """Last hidden states of the rows without their padding, one after the other, and some more, (N, D)."""
     config, decoder = model.config, model.model
     length = tokens_RT.shape[1]
     tokens_N = tokens_RT[torch.arange(length) < lengths_R[:, None]]

@@ -167,7 +167,7 @@ def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[
         chunk=batch.logprob_chunk,
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
-        written=batch.written_out and settings.critic is None,  # a critic's layers are the library's
+        written=batch.writes_layers_out and settings.critic is None,  # a critic's layers are the library's
     )
 
 
@@ -195,7 +195,7 @@ def sft_work(settings: SFTStageSettings | CorpusTrainingSettings, shape: ModelSh
         chunk=batch.logprob_chunk,
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
-        written=batch.written_out,
+        written=batch.writes_layers_out,
     )
 
 

@@ -44,14 +44,15 @@ def choose_device(wanted: str, threads: int = 0) -> str:
 
 
 def _keep_freed_memory() -> None:
-    """Where the C library is GNU's: what is freed is not given back to the system, whose pages would have to be
-    cleared again for the next micro-batch.
+    """Where the C library is GNU's: what is freed is not given back to the system, which would have to clear
+    its pages again for the next micro-batch.
     """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(library, "mallopt") or any(name.startswith("MALLOC_") for name in os.environ):
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return
-    for parameter, value in _MALLOC:
-        library.mallopt(parameter, value)
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        for parameter, value in _MALLOC:
+            library.mallopt(parameter, value)
 
 
 def describe_machine(device: str) -> dict[str, Any]:

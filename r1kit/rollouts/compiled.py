@@ -68,7 +68,7 @@ class CompiledWeights:
 
 
 def compiled_weights(model: Any) -> CompiledWeights | None:
-    """What the compiled step of `model` needs, or None where it does not exist: see `lowered_forward` then."""
+    """What the compiled step of `model` needs; None where it does not exist, then see `lowered_forward`."""
     from r1kit.kernels.products import product_address
 
     layers = lowered_layers(model)
@@ -95,7 +95,8 @@ def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
 
 def _head_width(model: Any, layers: Sequence[LoweredLayer]) -> int:
     heads = model.config.num_attention_heads + 2 * model.config.num_key_value_heads
-    return int(layers[0].qkv.weight.shape[1]) // heads
+    width: int = layers[0].qkv.weight.shape[1] // heads
+    return width
 
 
 def _gains(weights: Sequence[Tensor]) -> NDArray[np.float32]:

@@ -1,12 +1,14 @@
 """Several engines at once, one for each of the processor's threads that torch may use.
 
-Jobs are cut up beforehand, so that a call always decodes the same rows together, whatever each thread's speed.
+Jobs are cut up beforehand, so that a call always decodes the same rows together, whatever each thread's
+speed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from threading import Event
 
 import torch
@@ -29,7 +31,7 @@ def decode(make: Callable[[Sequence[Job]], Engine], jobs: Sequence[Job], threads
     """
     ordered, stop = by_prompt(jobs), Event()
     cuts = [len(ordered) * place // threads for place in range(threads + 1)]
-    engines = [make(ordered[begin:end]) for begin, end in zip(cuts, cuts[1:], strict=False)]
+    engines = [make(ordered[begin:end]) for begin, end in pairwise(cuts)]
     try:
         parts = in_threads([partial(_finish, engine, stop) for engine in engines])
     finally:
