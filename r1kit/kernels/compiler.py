@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from numba import config, njit
@@ -24,12 +25,17 @@ def _folder() -> Path:
     return chosen / f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
 
 
-_FOLDER = str(_folder())
+_FOLDER, _LOCK = str(_folder()), Lock()
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """`function` as machine code."""
     return _compiled(function, _MATHS)
+
+
+def compiled_exactly(function: Callable[..., Any]) -> Any:
+    """`function` as machine code that keeps the order of its sums."""
+    return _compiled(function, _MATHS - {"reassoc"})
 
 
 def compiled_for_numbers(function: Callable[..., Any]) -> Any:
@@ -38,10 +44,11 @@ def compiled_for_numbers(function: Callable[..., Any]) -> Any:
 
 
 def _compiled(function: Callable[..., Any], maths: set[str]) -> Any:
-    before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
-    try:
-        return njit(nogil=True, cache=True, fastmath=maths, error_model="numpy")(function)
-    except RuntimeError:  # no folder can be written: each process compiles for itself
-        return njit(nogil=True, fastmath=maths, error_model="numpy")(function)
-    finally:
-        config.CACHE_DIR = before
+    with _LOCK:  # threads may import kernels at the same time
+        before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+        try:
+            return njit(nogil=True, cache=True, fastmath=maths, error_model="numpy")(function)
+        except RuntimeError:  # no folder can be written: each process compiles for itself
+            return njit(nogil=True, fastmath=maths, error_model="numpy")(function)
+        finally:
+            config.CACHE_DIR = before

@@ -7,12 +7,11 @@ bfloat16 (uint16); products and everything else are float32.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from r1kit.kernels.attending import attention
+from r1kit.kernels.attending import attend
 from r1kit.kernels.compiler import compiled
 from r1kit.kernels.floats import store, widen
 from r1kit.kernels.products import product
@@ -89,41 +88,34 @@ class Buffers(NamedTuple):
     logits: Any  # (B, V) float32
 
 
-@cache
-def decoder_step(width: int) -> Any:
-    """The step of models with heads of this width: see `step` in it."""
-    attend = attention(width)
+@compiled
+def step(
+    weights: Any, numbers: Any, buffers: Any, lanes: Any, tokens: Any, positions: Any, slots: Any,
+    cosine: Any, sine: Any, keys: Any, values: Any,
+) -> None:  # fmt: skip
+    """Logits of the next token of each row; the cache takes the tokens' keys and values.
 
-    @compiled
-    def step(
-        weights: Any, numbers: Any, buffers: Any, tokens: Any, positions: Any, slots: Any,
-        cosine: Any, sine: Any, keys: Any, values: Any,
-    ) -> None:  # fmt: skip
-        """Logits of the next token of each row; the cache takes the tokens' keys and values.
-
-        tokens, positions and slots: (B,) int64; cosine and sine (T, W / 2); keys and values: L arrays each,
-        see `attend`.
-        """
-        address, epsilon = numbers.product, numbers.epsilon
-        x, narrow = buffers.x, buffers.narrow
-        take_rows(weights.table, tokens, x)
-        for layer in range(len(keys)):
-            normalise(x, weights.gains[2 * layer], epsilon, narrow)
-            product(address, narrow, weights.qkv[layer], buffers.joined, 0)
-            add_bias(buffers.joined, weights.qkv_bias[layer])
-            attend(
-                buffers.joined, cosine, sine, weights.head_gains[layer], numbers.head_epsilon,
-                numbers.scaling, positions, slots, keys[layer], values[layer], buffers.mixed,
-            )  # fmt: skip
-            product(address, buffers.mixed, weights.output[layer], x, 1)
-            add_bias(x, weights.output_bias[layer])
-            normalise(x, weights.gains[2 * layer + 1], epsilon, narrow)
-            product(address, narrow, weights.gate_up[layer], buffers.gate_up, 0)
-            add_bias(buffers.gate_up, weights.gate_up_bias[layer])
-            gate(buffers.gate_up, buffers.active)
-            product(address, buffers.active, weights.down[layer], x, 1)
-            add_bias(x, weights.down_bias[layer])
-        normalise(x, weights.gains[2 * len(keys)], epsilon, narrow)
-        product(address, narrow, weights.head, buffers.logits, 0)
-
-    return step
+    tokens, positions and slots: (B,) int64; cosine and sine (T, W / 2); keys and values: L arrays each,
+    see `attend`.
+    """
+    address, epsilon = numbers.product, numbers.epsilon
+    x, narrow = buffers.x, buffers.narrow
+    take_rows(weights.table, tokens, x)
+    for layer in range(len(keys)):
+        normalise(x, weights.gains[2 * layer], epsilon, narrow)
+        product(address, narrow, weights.qkv[layer], buffers.joined, 0)
+        add_bias(buffers.joined, weights.qkv_bias[layer])
+        attend(
+            buffers.joined, cosine, sine, weights.head_gains[layer], numbers.head_epsilon,
+            numbers.scaling, lanes, positions, slots, keys[layer], values[layer], buffers.mixed,
+        )  # fmt: skip
+        product(address, buffers.mixed, weights.output[layer], x, 1)
+        add_bias(x, weights.output_bias[layer])
+        normalise(x, weights.gains[2 * layer + 1], epsilon, narrow)
+        product(address, narrow, weights.gate_up[layer], buffers.gate_up, 0)
+        add_bias(buffers.gate_up, weights.gate_up_bias[layer])
+        gate(buffers.gate_up, buffers.active)
+        product(address, buffers.active, weights.down[layer], x, 1)
+        add_bias(x, weights.down_bias[layer])
+    normalise(x, weights.gains[2 * len(keys)], epsilon, narrow)
+    product(address, narrow, weights.head, buffers.logits, 0)

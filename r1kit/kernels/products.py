@@ -27,6 +27,8 @@ _POINTERS = 13  # arguments, each by its address
 @cache
 def product_address(dtype: torch.dtype) -> int | None:
     """Where the function is that multiplies matrices of this format into float32; None without one."""
+    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
+        return None
     libraries = Path(torch.__file__).parent / "lib"
     for path in (libraries / "libtorch_cpu.so", libraries / "torch_cpu.dll"):
         if dtype in _NAMES and path.is_file():

@@ -12,6 +12,7 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,7 @@ def _software() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "numba": version("numba"),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import Event
 from typing import Any
 
 import torch
@@ -15,17 +16,25 @@ from torch import Tensor, nn
 
 from r1kit.learning.microbatches import MicroBatch
 from r1kit.learning.sums import Sums
-from r1kit.models.llama_like import MOST_PARAMETERS
+from r1kit.models.llama_like import FIXED_ROTATIONS, MOST_PARAMETERS
 from r1kit.models.threads import in_threads
+
+_MOST = 8
 
 Measure = Callable[[MicroBatch, Sums], Tensor]
 """(a micro-batch, where its statistics are added) -> its share of the loss"""
 
 
 def threads_for(model: nn.Module, device: torch.device) -> int:
-    """Threads among which this model's micro-batches are shared out: 1 but for small models on a CPU."""
+    """Threads among which this model's micro-batches are shared out: 1 but for small models on a CPU.
+
+    At most `_MOST`, since each has gradients of its own; and 1 where angles of positions change on the way.
+    """
     small = sum(parameter.numel() for parameter in model.parameters()) <= MOST_PARAMETERS
-    return torch.get_num_threads() if small and device.type == "cpu" else 1
+    rotations = {module.rope_type for module in model.modules() if hasattr(module, "rope_type")}
+    if not small or device.type != "cpu" or not rotations <= FIXED_ROTATIONS:
+        return 1
+    return min(torch.get_num_threads(), _MOST)
 
 
 def deal(lengths: Sequence[int], rows: Sequence[int], threads: int) -> list[list[int]]:
@@ -44,13 +53,14 @@ def backward(
     statistics of these and of the `idle` parts, which have no gradient.
     """
     total = Sums()
-    measured = in_threads([partial(_measured, share, measure) for share in idle]) if idle else []
+    stop = Event()
+    measured = in_threads([partial(_measured, share, measure, stop) for share in idle], stop)
     if len(live) == 1:  # what the loss has weights of its own learns too
         for part in live[0]:
             measure(part, total).backward()  # type: ignore[no-untyped-call]
         live = []
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    found = in_threads([partial(_gradients, share, parameters, measure) for share in live]) if live else []
+    found = in_threads([partial(_gradients, share, parameters, measure, stop) for share in live], stop)
     for sums in (*(sums for sums, _ in found), *measured):
         total.merge(sums)
     for parameter, *gradients in zip(parameters, *(gradients for _, gradients in found), strict=True):
@@ -60,23 +70,27 @@ def backward(
     return total
 
 
-def _measured(parts: Sequence[MicroBatch], measure: Measure) -> Sums:
+def _measured(parts: Sequence[MicroBatch], measure: Measure, stop: Event) -> Sums:
     sums = Sums()
     with torch.no_grad():
         for part in parts:
+            if stop.is_set():
+                break
             measure(part, sums)
     return sums
 
 
 def _gradients(
-    parts: Sequence[MicroBatch], parameters: Sequence[Tensor], measure: Measure
+    parts: Sequence[MicroBatch], parameters: Sequence[Tensor], measure: Measure, stop: Event
 ) -> tuple[Sums, list[Tensor | None]]:
     sums, total = Sums(), list[Any]([None] * len(parameters))
     with torch.enable_grad():
         for part in parts:
+            if stop.is_set():  # what there is counts for nothing
+                break
             found = torch.autograd.grad(measure(part, sums), parameters, allow_unused=True)
             total = [
-                more if so_far is None else so_far if more is None else so_far.add_(more)
+                more if so_far is None else so_far if more is None else so_far + more
                 for so_far, more in zip(total, found, strict=True)
             ]
     return sums, total

@@ -14,6 +14,7 @@ from transformers.activations import SiLUActivation
 
 _FAMILIES = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
 _PARTS = (nn.Linear, nn.Embedding, nn.ModuleList, SiLUActivation)  # besides the family's own modules
+FIXED_ROTATIONS = frozenset({"default", "linear", "llama3", "yarn"})  # a position's angle never changes
 MOST_PARAMETERS = 30_000_000  # joined weights are copies, and in larger models arithmetic rules anyway
 
 
@@ -28,7 +29,10 @@ def is_small_llama_like(model: Any) -> bool:
     small = sum(p.numel() for p in parameters) <= MOST_PARAMETERS
     plain = all(_plain(module, type(model).__module__) for module in model.modules())
     dense = all(type(p) is nn.Parameter for p in parameters) and model.lm_head.bias is None
-    return full and small and plain and dense and len(model.model.layers) == config.num_hidden_layers
+    alike = len({parameter.dtype for parameter in parameters}) == 1
+    return (
+        full and small and plain and dense and alike and len(model.model.layers) == config.num_hidden_layers
+    )
 
 
 def _plain(module: Any, family: str) -> bool:

@@ -93,6 +93,13 @@ def token_logprobs(
     assert targets_N.shape == hidden_ND.shape[:1]
     assert temperature > 0
     assert chunk > 0
+    vocabulary = len(head.weight_VD)
+    if len(targets_N) and loops_are_faster(hidden_ND):  # whose bounds are not checked
+        least, most = (int(number) for number in targets_N.aminmax())
+        if not 0 <= least <= most < vocabulary:
+            raise ModelError(
+                f"token {most} to predict: the model knows {vocabulary}; the tokenizer is not its own"
+            )
     logprobs_N, entropy_N = _ChunkedLogprobs.apply(
         hidden_ND, head.weight_VD, head.bias_V, targets_N, temperature, chunk
     )  # type: ignore[no-untyped-call]

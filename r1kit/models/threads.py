@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
 
 import torch
@@ -15,18 +16,23 @@ import torch
 T = TypeVar("T")
 
 
-def in_threads(pieces: Sequence[Callable[[], T]]) -> list[T]:
+def in_threads(pieces: Sequence[Callable[[], T]], stop: Event | None = None) -> list[T]:
     """What each piece returns, in their order. A single piece runs in the calling thread, with all of
     torch's.
 
     Gradient and inference modes hold for a thread: a piece enters its own. What a piece raises is raised
-    here, when all have ended.
+    here, when all have ended. So that they end soon, Ctrl-C too sets `stop`, which pieces look at.
     """
     if len(pieces) <= 1:
         return [piece() for piece in pieces]
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(len(pieces), "r1kit", torch.set_num_threads, (1,)) as pool:
-            return [piece.result() for piece in [pool.submit(piece) for piece in pieces]]
+            try:
+                return [piece.result() for piece in [pool.submit(piece) for piece in pieces]]
+            except BaseException:
+                if stop is not None:
+                    stop.set()
+                raise
     finally:
         torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ from r1kit import __version__
 from r1kit.errors import RecipeError
 
 _PRIMITIVES = "4096"  # matrix products that oneDNN remembers; its default is 1024, and each costs memory
-_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "numba", "safetensors")
 
 
 def choose_device(wanted: str, threads: int = 0) -> str:

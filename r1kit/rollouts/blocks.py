@@ -17,6 +17,8 @@ from r1kit.kernels import BLOCK
 from r1kit.kernels.arrays import as_array
 from r1kit.rollouts.cache import more_capacity
 
+_ROWS = 64  # copied at once, by a copy of their own
+
 
 class BlockCache:
     """A `RowCache` on the CPU. Args: layers; slots; heads K; width W; dtype float32 or bfloat16."""
@@ -59,8 +61,10 @@ class BlockCache:
         self.keys = self.values = ()  # so that a layer's old memory goes when it has its new one
         for place in range(len(keys)):
             new_keys, new_values = self._empty()
-            new_keys[:, :, : keys[place].shape[2]] = keys[place][kept]
-            new_values[:, :, : values[place].shape[2]] = values[place][kept]
+            for begin in range(0, len(kept), _ROWS):
+                rows, of = slice(begin, begin + _ROWS), kept[begin : begin + _ROWS]
+                new_keys[rows, :, : keys[place].shape[2]] = keys[place][of]
+                new_values[rows, :, : values[place].shape[2]] = values[place][of]
             keys[place], values[place] = new_keys, new_values
         self.keys, self.values = tuple(keys), tuple(values)
 

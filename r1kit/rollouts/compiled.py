@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r1kit.kernels.arrays import as_array
+from r1kit.models.llama_like import FIXED_ROTATIONS
 from r1kit.rollouts.blocks import BlockCache
 from r1kit.rollouts.lowered import LoweredLayer, Product, lowered_layers
 
 _HEAD_MULTIPLE = 8  # head widths that the kernels take
-_FIXED_ROTATIONS = ("default", "linear", "llama3", "yarn")  # the angle of a position never changes
 _DTYPES = (torch.float32, torch.bfloat16)
 _POSITIONS = 256  # by which the table of angles grows
 
@@ -60,11 +60,13 @@ class CompiledWeights:
 
     def angles(self, positions: int) -> NDArray[np.float32]:
         """Cosines and sines of at least `positions` positions, (2, T, W / 2)."""
-        if self._angles.shape[1] < positions:
+        angles = self._angles  # other threads may set another table meanwhile
+        if angles.shape[1] < positions:
             places = torch.arange(-(-positions // _POSITIONS) * _POSITIONS)[None]
             parts = self._rotary(torch.zeros(1, dtype=torch.float32), places)
-            self._angles = np.stack([part[0, :, : self.width // 2].float().numpy() for part in parts])
-        return self._angles
+            angles = np.stack([part[0, :, : self.width // 2].float().numpy() for part in parts])
+            self._angles = angles
+        return angles
 
 
 def compiled_weights(model: Any) -> CompiledWeights | None:
@@ -75,7 +77,7 @@ def compiled_weights(model: Any) -> CompiledWeights | None:
     if layers is None or model.dtype not in _DTYPES:
         return None
     product = product_address(model.dtype)
-    fixed = model.model.rotary_emb.rope_type in _FIXED_ROTATIONS
+    fixed = model.model.rotary_emb.rope_type in FIXED_ROTATIONS
     if (
         product is None
         or not fixed
@@ -116,7 +118,8 @@ class CompiledStep:
         from r1kit.kernels import decoding, drawing
 
         self._weights = weights
-        self._step, self._draw = decoding.decoder_step(weights.width), drawing.draw
+        self._step, self._draw = decoding.step, drawing.draw
+        self._lanes = (0,) * weights.width
         self._buffers = decoding.Buffers
         self._memory = [torch.empty(0, 0)] * len(decoding.Buffers._fields)
         self._cut = decoding.Buffers(*self._memory)
@@ -145,8 +148,8 @@ class CompiledStep:
         self._prepare(rows)
         cosine, sine = weights.angles(cache.capacity)
         self._step(
-            weights.arrays, weights.numbers, self._cut, tokens_B.numpy(), positions_B.numpy(), cache.slots,
-            cosine, sine, cache.keys, cache.values,
+            weights.arrays, weights.numbers, self._cut, self._lanes,
+            tokens_B.numpy(), positions_B.numpy(), cache.slots, cosine, sine, cache.keys, cache.values,
         )  # fmt: skip
         return self._memory[-1][:rows]
 

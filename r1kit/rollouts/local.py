@@ -43,7 +43,7 @@ class LocalSampler:
         when they could take more than 4 GiB, on a CUDA device a quarter of its memory.
         dtype: number format to decode in. When it differs from the model's, the sampler keeps a converted
         copy of the weights, refreshed by `update`; otherwise it reads the model's own weights. While it
-        samples from a small model (see `lowered`), most of them are there a second time.
+        samples from a small model (see `compiled`), most of them are there a second time.
 
     Raises ModelError for a model whose cache or attention the sampler cannot represent.
     """
@@ -133,6 +133,12 @@ class LocalSampler:
     # -- parts -----------------------------------------------------------------------------------------------
 
     def _job(self, index: int, prompt: Prompt, params: SamplingParams, seed: int) -> Job:
+        vocabulary = self._model.get_input_embeddings().num_embeddings
+        if prompt.tokens and not 0 <= min(prompt.tokens) <= max(prompt.tokens) < vocabulary:
+            raise ModelError(
+                f"prompt with tokens {min(prompt.tokens)} to {max(prompt.tokens)}: the model knows"
+                f" {vocabulary}; the tokenizer is not its own"
+            )
         room = params.max_new_tokens
         if self._context is not None:
             room = min(room, self._context - len(prompt.tokens))
@@ -198,8 +204,10 @@ class LocalSampler:
         try:
             with torch.inference_mode(), decode_attention_in_use(self._model):
                 yield
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(
+                error
+            ):
                 raise ModelError(
                     f"out of memory while sampling up to {self._rows} rows at once: "
                     "lower max_batch or max_new_tokens"

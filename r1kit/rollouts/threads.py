@@ -32,10 +32,7 @@ def decode(make: Callable[[Sequence[Job]], Engine], jobs: Sequence[Job], threads
     ordered, stop = by_prompt(jobs), Event()
     cuts = [len(ordered) * place // threads for place in range(threads + 1)]
     engines = [make(ordered[begin:end]) for begin, end in pairwise(cuts)]
-    try:
-        parts = in_threads([partial(_finish, engine, stop) for engine in engines])
-    finally:
-        stop.set()
+    parts = in_threads([partial(_finish, engine, stop) for engine in engines], stop)
     return [response for part in parts for response in part]
 
 
