@@ -32,6 +32,11 @@ def compiled(function: Callable[..., Any]) -> Any:
     return _compiled(function, _MATHS)
 
 
+def compiled_in_order(function: Callable[..., Any]) -> Any:
+    """`function` as machine code that adds in the order written, where rounding errors are made to cancel."""
+    return _compiled(function, _MATHS - {"reassoc"})
+
+
 def compiled_for_numbers(function: Callable[..., Any]) -> Any:
     """`function` as machine code that may take for granted that it meets no NaN."""
     return _compiled(function, _MATHS | {"nnan"})

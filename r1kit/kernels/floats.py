@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from r1kit.kernels.compiler import compiled, compiled_for_numbers
+from r1kit.kernels.compiler import compiled_for_numbers, compiled_in_order
 
 
 @intrinsic
@@ -109,7 +109,7 @@ _LN2_LOW = np.float32(-2.12194440e-4)
 _LEAST, _MOST = np.float32(-87.0), np.float32(88.0)
 
 
-@compiled
+@compiled_in_order
 def exponential(x: Any) -> Any:
     """e^x in float32, 2 units in the last place off at most; 0 up to -87, e^88 from 88 on, NaN for NaN.
 
