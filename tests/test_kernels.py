@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from r1kit.kernels import drawing, floats, heads
+from r1kit.kernels import compiler, drawing, floats, heads
 from r1kit.kernels.arrays import as_array, call
 from r1kit.kernels.compiler import compiled
 from r1kit.kernels.products import product, product_address
@@ -70,7 +70,9 @@ def test_the_exponential_is_two_units_in_the_last_place_off_at_most() -> None:
 
 def test_the_exponential_ends_where_it_says_and_keeps_nan() -> None:
     inf, nan, tiny = np.inf, np.nan, np.float32(1e-45)
-    numbers = np.array([-inf, -1e30, -87.5, -87.0, 0.0, -0.0, tiny, -tiny, 88.0, 100.0, inf, nan, -nan], np.float32)
+    numbers = np.array(
+        [-inf, -1e30, -87.5, -87.0, 0.0, -0.0, tiny, -tiny, 88.0, 100.0, inf, nan, -nan], np.float32
+    )
     top = np.exp(np.float64(88.0))
     expected = [0, 0, 0, 0, 1, 1, 1, 1, top, top, top, nan, nan]
     np.testing.assert_allclose(exponentials_of(numbers), expected, rtol=3e-7)
@@ -131,7 +133,7 @@ def test_uniform_numbers_are_the_samplers_bit_for_bit(pairs: list[tuple[int, int
 
 
 def drawn(logits: Tensor, seeds: Tensor, counts: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens, and the records of tokens and log-probabilities, in which 7 and -1 stand where nothing was written."""
+    """Tokens, and the records of tokens and log-probabilities; 7 and -1 stand where nothing was written."""
     rows, columns = len(logits), int(counts.max()) + 2
     tokens, record = torch.zeros(rows, dtype=torch.int64), torch.full((rows, columns), 7)
     logprobs = torch.full((rows, columns, 2), -1.0)
@@ -173,7 +175,9 @@ def test_a_draw_is_the_samplers(
     assert bool((weights[place, tokens] > 0).all())
     theirs = sampling.draw(logits, sampling.uniforms(seeds, counts), SamplingParams(temperature=temperature))
     assert int((tokens != theirs.tokens).sum()) <= (vocabulary > 1000)
-    exact = torch.stack([part.log_softmax(1)[place, tokens] for part in (wide, wide / np.float32(temperature))], 1)
+    exact = torch.stack(
+        [part.log_softmax(1)[place, tokens] for part in (wide, wide / np.float32(temperature))], 1
+    )
     torch.testing.assert_close(logprobs[place, counts].double(), exact, atol=2e-5, rtol=1e-5)
     assert torch.equal(record[place, counts], tokens)
     untouched = torch.ones_like(record, dtype=torch.bool)
@@ -184,7 +188,9 @@ def test_a_draw_is_the_samplers(
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_logits_that_are_not_finite_have_log_probabilities_that_are_not(bad: float, temperature: float) -> None:
+def test_logits_that_are_not_finite_have_log_probabilities_that_are_not(
+    bad: float, temperature: float
+) -> None:
     for vocabulary in (1, 5, 80):
         logits = torch.randn(vocabulary, vocabulary)
         logits.fill_diagonal_(bad)
@@ -197,7 +203,9 @@ def test_logits_that_are_not_finite_have_log_probabilities_that_are_not(bad: flo
 def test_draws_follow_the_distribution() -> None:
     logits = torch.tensor([1.0, 0.0, -1.0, 2.0, -torch.inf])
     count = 40_000
-    tokens, _, _ = drawn(logits.expand(count, 5).contiguous(), torch.arange(count), torch.zeros(count, dtype=torch.int64), 0.8)
+    tokens, _, _ = drawn(
+        logits.expand(count, 5).contiguous(), torch.arange(count), torch.zeros(count, dtype=torch.int64), 0.8
+    )
     shares = torch.bincount(tokens, minlength=5) / count
     torch.testing.assert_close(shares, (logits / np.float32(0.8)).softmax(0), atol=0.01, rtol=0)
     assert shares[4] == 0
@@ -297,7 +305,9 @@ def test_there_is_no_product_of_other_formats() -> None:
 def in_a_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[1]
     variables = {**os.environ, "PYTHONPATH": str(root), **environment}
-    return subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
@@ -307,3 +317,30 @@ def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
     )
     found = [in_a_new_process(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() for _ in range(2)]
     assert found == ["0", "1"]
+
+
+def test_where_no_folder_can_be_written_each_process_compiles_for_itself() -> None:
+    code = (
+        "import numpy as np; from r1kit.kernels import compiler, floats; x = np.arange(3, dtype=np.float32);"
+        "print(repr(compiler._FOLDER), floats.highest(x))"
+    )
+    assert in_a_new_process(code, NUMBA_CACHE_DIR="/dev/null/nowhere").stdout.split() == ["''", "2.0"]
+
+
+def test_an_installation_that_cannot_be_written_keeps_machine_code_in_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler.config, "CACHE_DIR", "")
+    monkeypatch.setattr(compiler, "__file__", "/dev/null/r1kit/kernels/compiler.py")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = Path(compiler._folder())
+    assert folder.is_dir()
+    assert folder.parent == tmp_path / "r1kit"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert compiler._folder() == ""
+
+
+def test_loops_that_shall_be_interpreted_are_refused_in_one_line() -> None:
+    found = in_a_new_process("import r1kit.kernels.heads", NUMBA_DISABLE_JIT="1")
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[-1].startswith("r1kit.errors.UserError: NUMBA_DISABLE_JIT is set")

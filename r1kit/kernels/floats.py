@@ -1,4 +1,4 @@
-"""Numbers inside compiled loops: bfloat16 kept as uint16, and an exponential that the compiler can vectorise."""
+"""Numbers inside compiled loops: bfloat16 kept as uint16, and an exponential that becomes vector code."""
 
 from __future__ import annotations
 

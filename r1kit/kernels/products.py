@@ -26,7 +26,7 @@ _POINTERS = 13  # arguments, each by its address
 
 @cache
 def product_address(dtype: torch.dtype) -> int | None:
-    """Where the product of matrices of this format into float32 begins in memory; None where there is none."""
+    """Where the product of matrices of this format into float32 is in memory; None where there is none."""
     libraries = Path(torch.__file__).parent / "lib"
     for path in (libraries / "libtorch_cpu.so", libraries / "torch_cpu.dll"):
         if dtype in _NAMES and path.is_file():

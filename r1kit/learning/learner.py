@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
+from threading import Event
 from typing import Any
 from weakref import WeakSet
 
@@ -156,8 +157,10 @@ class Learner:
         return out_BT
 
     @torch.no_grad()
-    def _all_logprobs(self, parts: Sequence[MicroBatch], model: nn.Module) -> list[tuple[MicroBatch, Tensor]]:
-        moved = [part.to(self._device) for part in parts]
+    def _all_logprobs(
+        self, parts: Sequence[MicroBatch], model: nn.Module, stop: Event
+    ) -> list[tuple[MicroBatch, Tensor]]:
+        moved = (part.to(self._device) for part in shares.until(stop, parts))
         return [(part, self._logprobs(part, self._states(part, model))[0]) for part in moved]
 
     def passes(self, batch: Batch, model: nn.Module) -> Iterator[tuple[MicroBatch, States]]:
@@ -231,7 +234,9 @@ class Learner:
         written = written_decoder(model) if self._batch.written_out else None
         if written is not None and takes(part.inputs.input_ids_RW):
             dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
-            hidden_ND = written(part.inputs.input_ids_RW, part.predicting_lengths_R(), part.predicting_N(), dtype)
+            hidden_ND = written(
+                part.inputs.input_ids_RW, part.predicting_lengths_R(), part.predicting_N(), dtype
+            )
             return States(hidden_ND, head_of(model))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
             inputs = part.inputs.decoder_inputs(attention_of(model))

@@ -6,8 +6,10 @@ computes what follows from the sequences' lengths alone, so that an update repea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
+from threading import Event
 from typing import Any
 
 import torch
@@ -40,8 +42,9 @@ def backward(
     idle: Sequence[Sequence[MicroBatch]],
     measure: Measure,
 ) -> Sums:
-    """Leave the gradients of the losses of all shares of `live` parts in the parameters; returns the statistics
-    of these and of the `idle` parts, which have no gradient.
+    """Leave the gradients of the losses of all shares of `live` parts in the parameters.
+
+    Returns the statistics of these and of the `idle` parts, which have no gradient.
     """
     total = Sums()
     measured = in_threads([partial(_measured, share, measure) for share in idle]) if idle else []
@@ -60,20 +63,25 @@ def backward(
     return total
 
 
-def _measured(parts: Sequence[MicroBatch], measure: Measure) -> Sums:
+def until(stop: Event, parts: Sequence[MicroBatch]) -> Iterator[MicroBatch]:
+    """The parts up to where their share is stopped."""
+    return takewhile(lambda _: not stop.is_set(), parts)
+
+
+def _measured(parts: Sequence[MicroBatch], measure: Measure, stop: Event) -> Sums:
     sums = Sums()
     with torch.no_grad():
-        for part in parts:
+        for part in until(stop, parts):
             measure(part, sums)
     return sums
 
 
 def _gradients(
-    parts: Sequence[MicroBatch], parameters: Sequence[Tensor], measure: Measure
+    parts: Sequence[MicroBatch], parameters: Sequence[Tensor], measure: Measure, stop: Event
 ) -> tuple[Sums, list[Tensor | None]]:
     sums, total = Sums(), list[Any]([None] * len(parameters))
     with torch.enable_grad():
-        for part in parts:
+        for part in until(stop, parts):
             found = torch.autograd.grad(measure(part, sums), parameters, allow_unused=True)
             total = [
                 more if so_far is None else so_far if more is None else so_far.add_(more)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
 from typing import TypeVar
 
 import torch
@@ -15,17 +17,34 @@ import torch
 T = TypeVar("T")
 
 
-def in_threads(pieces: Sequence[Callable[[], T]]) -> list[T]:
-    """What each piece returns, in their order. A single piece runs in the calling thread, with all of torch's.
+Piece = Callable[[Event], T]
+"""Work that looks at its event now and then: once that is set, nobody wants the result any more."""
 
-    Gradient and inference modes hold for a thread: a piece enters its own. What a piece raises is raised here,
-    when all have ended.
+
+def in_threads(pieces: Sequence[Piece[T]]) -> list[T]:
+    """What each piece returns, in their order. A single one runs in the calling thread, with all of torch's.
+
+    Gradient and inference modes hold for a thread: a piece enters its own. When one fails, or the caller is
+    interrupted (Ctrl-C), the pieces' event is set; the exception is raised here when all have ended.
     """
+    stop = Event()
     if len(pieces) <= 1:
-        return [piece() for piece in pieces]
+        return [piece(stop) for piece in pieces]
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(len(pieces), "r1kit", torch.set_num_threads, (1,)) as pool:
-            return [piece.result() for piece in [pool.submit(piece) for piece in pieces]]
+            try:
+                futures = [pool.submit(partial(_run, piece, stop)) for piece in pieces]
+                return [future.result() for future in futures]
+            finally:
+                stop.set()  # before the pool waits for its threads
     finally:
         torch.set_num_threads(threads)
+
+
+def _run(piece: Piece[T], stop: Event) -> T:
+    try:
+        return piece(stop)
+    except BaseException:
+        stop.set()
+        raise

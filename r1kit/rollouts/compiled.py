@@ -60,15 +60,17 @@ class CompiledWeights:
 
     def angles(self, positions: int) -> NDArray[np.float32]:
         """Cosines and sines of at least `positions` positions, (2, T, W / 2)."""
-        if self._angles.shape[1] < positions:
+        angles = self._angles  # another thread may put fewer in its place meanwhile
+        if angles.shape[1] < positions:
             places = torch.arange(-(-positions // _POSITIONS) * _POSITIONS)[None]
             parts = self._rotary(torch.zeros(1, dtype=torch.float32), places)
-            self._angles = np.stack([part[0, :, : self.width // 2].float().numpy() for part in parts])
-        return self._angles
+            angles = np.stack([part[0, :, : self.width // 2].float().numpy() for part in parts])
+            self._angles = angles
+        return angles
 
 
 def compiled_weights(model: Any) -> CompiledWeights | None:
-    """What the compiled step of `model` needs, or None where it does not exist: see `lowered_forward` then."""
+    """What the compiled step of `model` needs; None where it does not exist: see `lowered_forward` then."""
     from r1kit.kernels.products import product_address
 
     layers = lowered_layers(model)
@@ -87,10 +89,13 @@ def compiled_weights(model: Any) -> CompiledWeights | None:
 
 
 def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
-    """Whether all layers have the same constants."""
+    """Whether all layers have the same constants, and all weights one number format."""
     epsilons = {norm.epsilon for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm)}
     scalings = {layer.scaling for layer in layers}
-    return epsilons == {model.model.norm.variance_epsilon} and len(scalings) == 1
+    of_heads = {norm.epsilon for layer in layers for norm in layer.head_norms or ()}
+    formats = {parameter.dtype for parameter in model.parameters()}
+    one = max(len(scalings), len(of_heads), len(formats)) == 1
+    return epsilons == {model.model.norm.variance_epsilon} and one
 
 
 def _head_width(model: Any, layers: Sequence[LoweredLayer]) -> int:

@@ -35,7 +35,7 @@ Forward = Callable[[Tensor, Tensor, Tensor | None, Any], Tensor]
 """(tokens_B, positions_B, additive mask (B, 1, 1, T) or None, cache) -> logits_BV"""
 
 Draw = Callable[[Tensor, Tensor, Tensor, float, Tensor, Tensor, Tensor], None]
-"""(logits_BV, seeds_B, counts_B, temperature, tokens_B, drawn_BT, logprobs_BT2): see `kernels.drawing.draw`"""
+"""(logits_BV, seeds_B, counts_B, temperature, tokens_B, drawn_BT, logprobs_BT2): see `kernels.drawing`"""
 
 
 @dataclass(frozen=True, slots=True)
