@@ -20,11 +20,12 @@ from torch import Tensor
 from r1kit.errors import UserError
 from r1kit.learning import ranks
 from r1kit.learning.batch import Batch
-from r1kit.learning.learner import Learner, Sums
+from r1kit.learning.learner import Learner
 from r1kit.learning.losses import Loss, LossOutput, StatesLoss, token_weights
 from r1kit.learning.microbatches import MicroBatch
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.settings import CriticSettings, RLSettings
+from r1kit.learning.sums import Sums
 from r1kit.models.logprobs import Head, States
 from r1kit.models.value_head import value_head, value_model, values_of
 from r1kit.objectives.gae import value_loss

@@ -39,7 +39,7 @@ class BlockCache:
         rows, chosen, blocks = self.slots[first : first + len(index)], index.numpy(), -(-length // BLOCK)
         for place, (keys, values) in enumerate(prompts):
             filled = torch.nn.functional.pad(keys, (0, 0, 0, blocks * BLOCK - length))
-            by_block = filled.unflatten(2, (blocks, BLOCK)).transpose(3, 4)
+            by_block = filled.reshape(*keys.shape[:2], blocks, BLOCK, self._width).transpose(3, 4)
             self.keys[place][rows, :, :blocks] = as_array(by_block)[chosen]
             self.values[place][rows, :, :length] = as_array(values)[chosen]
 

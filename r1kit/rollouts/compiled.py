@@ -95,12 +95,12 @@ def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
     of_heads = {norm.epsilon for layer in layers for norm in layer.head_norms or ()}
     formats = {parameter.dtype for parameter in model.parameters()}
     one = max(len(scalings), len(of_heads), len(formats)) == 1
-    return epsilons == {model.model.norm.variance_epsilon} and one
+    return one and epsilons == {float(model.model.norm.variance_epsilon)}
 
 
 def _head_width(model: Any, layers: Sequence[LoweredLayer]) -> int:
     heads = model.config.num_attention_heads + 2 * model.config.num_key_value_heads
-    return int(layers[0].qkv.weight.shape[1]) // heads
+    return int(layers[0].qkv.weight.shape[1] // heads)
 
 
 def _gains(weights: Sequence[Tensor]) -> NDArray[np.float32]:

@@ -32,6 +32,7 @@ class Product:
     bias: Tensor | None
 
     def __call__(self, x: Tensor) -> Tensor:
+        """(B, in) -> (B, out)."""
         return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
@@ -48,6 +49,7 @@ class Norm:
     epsilon: float
 
     def __call__(self, x: Tensor) -> Tensor:
+        """The same shape."""
         return rms_norm(x, self.weight.shape, self.weight, self.epsilon)
 
 
