@@ -48,9 +48,11 @@ SIZES: dict[str, Any] = {
 FAMILIES = ("llama", "qwen2", "qwen3", "deepseek_v3", "llama_eager")
 
 
-@pytest.fixture(params=["lowered", "module_tree"])
+@pytest.fixture(params=["compiled", "lowered", "module_tree"])
 def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether small models decode by `rollouts/lowered.py` or as all others do."""
+    """How small models decode: by `rollouts/compiled.py`, `rollouts/lowered.py` or as all others do."""
+    if request.param != "compiled":
+        monkeypatch.setattr(local, "compiled_weights", lambda model: None)
     if request.param == "module_tree":
         monkeypatch.setattr(local, "lowered_forward", lambda model: None)
 

@@ -1,12 +1,15 @@
-"""How loops are compiled: for the types of their first call, without the interpreter's lock, kept on disk.
+"""How loops are compiled: for the types of a first call, without the interpreter's lock, and kept on disk.
 
 Numba keeps what it compiled of a file until that file changes, though it may hold parts of others. Here the
-folder is that of the sources of all kernels together.
+folder is that of the sources of all kernels together: beside them, in the user's cache where that cannot be
+written, or where NUMBA_CACHE_DIR says.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -14,18 +17,32 @@ from typing import Any
 
 from numba import config, njit
 
+from r1kit.errors import UserError
+
 # Sums may be reordered and products fused; NaN and infinity keep their meaning, a diverged model has to show.
 _MATHS = {"contract", "reassoc", "nsz", "arcp", "afn"}
 
 
-def _folder() -> Path:
+def _folder() -> str:
+    """Where machine code is kept; empty where nothing can be written: each process compiles anew then."""
     here = Path(__file__).parent
     sources = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
-    chosen = Path(config.CACHE_DIR) if config.CACHE_DIR else here / "__pycache__"
-    return chosen / f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
+    of_user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    chosen = [Path(config.CACHE_DIR)] if config.CACHE_DIR else [here / "__pycache__", of_user / "r1kit"]
+    for parent in chosen:
+        folder = parent / f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        except OSError:
+            continue
+    return ""
 
 
-_FOLDER, _LOCK = str(_folder()), Lock()
+if config.DISABLE_JIT:
+    raise UserError("NUMBA_DISABLE_JIT is set, but small models are computed by machine code alone: unset it")
+_FOLDER, _LOCK = _folder(), Lock()
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -33,8 +50,8 @@ def compiled(function: Callable[..., Any]) -> Any:
     return _compiled(function, _MATHS)
 
 
-def compiled_exactly(function: Callable[..., Any]) -> Any:
-    """`function` as machine code that keeps the order of its sums."""
+def compiled_in_order(function: Callable[..., Any]) -> Any:
+    """`function` as machine code that adds in the order written, where rounding errors are made to cancel."""
     return _compiled(function, _MATHS - {"reassoc"})
 
 
@@ -47,8 +64,6 @@ def _compiled(function: Callable[..., Any], maths: set[str]) -> Any:
     with _LOCK:  # threads may import kernels at the same time
         before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
         try:
-            return njit(nogil=True, cache=True, fastmath=maths, error_model="numpy")(function)
-        except RuntimeError:  # no folder can be written: each process compiles for itself
-            return njit(nogil=True, fastmath=maths, error_model="numpy")(function)
+            return njit(nogil=True, cache=bool(_FOLDER), fastmath=maths, error_model="numpy")(function)
         finally:
             config.CACHE_DIR = before

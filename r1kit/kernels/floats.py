@@ -9,10 +9,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from r1kit.kernels.compiler import compiled_exactly, compiled_for_numbers
+from r1kit.kernels.compiler import compiled_for_numbers, compiled_in_order
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def float_of(typing: Any, bits: Any) -> Any:
     """The float32 with these 32 bits."""
 
@@ -22,7 +22,7 @@ def float_of(typing: Any, bits: Any) -> Any:
     return types.float32(types.uint32), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def bits_of(typing: Any, number: Any) -> Any:
     """The 32 bits of a float32."""
 
@@ -32,7 +32,7 @@ def bits_of(typing: Any, number: Any) -> Any:
     return types.uint32(types.float32), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(typing: Any, array: Any, place: Any) -> Any:
     """Ask for the cache line of the number at flat index `place` of a contiguous array, soon to be read."""
 
@@ -54,7 +54,7 @@ def widen(number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(widen)  # type: ignore[untyped-decorator]
+@overload(widen)
 def _widen(number: Any) -> Any:
     if number == types.uint16:
 
@@ -76,7 +76,7 @@ def store(array: Any, place: Any, number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(store)  # type: ignore[untyped-decorator]
+@overload(store)
 def _store(array: Any, place: Any, number: Any) -> Any:
     if array.dtype == types.uint16:
 
@@ -109,7 +109,7 @@ _LN2_LOW = np.float32(-2.12194440e-4)
 _LEAST, _MOST = np.float32(-87.0), np.float32(88.0)
 
 
-@compiled_exactly
+@compiled_in_order
 def exponential(x: Any) -> Any:
     """e^x in float32, 2 units in the last place off at most; 0 up to -87, e^88 from 88 on, NaN for NaN.
 

@@ -37,7 +37,7 @@ def product_address(dtype: torch.dtype) -> int | None:
     return None
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _call(typing: Any, address: Any, arguments: Any) -> Any:
     """Call the function at `address` with these addresses as its arguments."""
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
+from threading import Event
 from typing import Any
 from weakref import WeakSet
 
@@ -156,8 +157,10 @@ class Learner:
         return out_BT
 
     @torch.no_grad()
-    def _all_logprobs(self, parts: Sequence[MicroBatch], model: nn.Module) -> list[tuple[MicroBatch, Tensor]]:
-        moved = [part.to(self._device) for part in parts]
+    def _all_logprobs(
+        self, parts: Sequence[MicroBatch], model: nn.Module, stop: Event
+    ) -> list[tuple[MicroBatch, Tensor]]:
+        moved = (part.to(self._device) for part in shares.until(stop, parts))
         return [(part, self._logprobs(part, self._states(part, model))[0]) for part in moved]
 
     def passes(self, batch: Batch, model: nn.Module) -> Iterator[tuple[MicroBatch, States]]:

@@ -6,8 +6,9 @@ computes what follows from the sequences' lengths alone, so that an update repea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from threading import Event
 from typing import Any
 
@@ -49,18 +50,18 @@ def backward(
     idle: Sequence[Sequence[MicroBatch]],
     measure: Measure,
 ) -> Sums:
-    """Leave the gradients of the losses of all shares of `live` parts in the parameters; returns the
-    statistics of these and of the `idle` parts, which have no gradient.
+    """Leave the gradients of the losses of all shares of `live` parts in the parameters.
+
+    Returns the statistics of these and of the `idle` parts, which have no gradient.
     """
     total = Sums()
-    stop = Event()
-    measured = in_threads([partial(_measured, share, measure, stop) for share in idle], stop)
+    measured = in_threads([partial(_measured, share, measure) for share in idle])
     if len(live) == 1:  # what the loss has weights of its own learns too
         for part in live[0]:
             measure(part, total).backward()  # type: ignore[no-untyped-call]
         live = []
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    found = in_threads([partial(_gradients, share, parameters, measure, stop) for share in live], stop)
+    found = in_threads([partial(_gradients, share, parameters, measure) for share in live])
     for sums in (*(sums for sums, _ in found), *measured):
         total.merge(sums)
     for parameter, *gradients in zip(parameters, *(gradients for _, gradients in found), strict=True):
@@ -70,12 +71,15 @@ def backward(
     return total
 
 
+def until(stop: Event, parts: Sequence[MicroBatch]) -> Iterator[MicroBatch]:
+    """The parts up to where their share is stopped."""
+    return takewhile(lambda _: not stop.is_set(), parts)
+
+
 def _measured(parts: Sequence[MicroBatch], measure: Measure, stop: Event) -> Sums:
     sums = Sums()
     with torch.no_grad():
-        for part in parts:
-            if stop.is_set():
-                break
+        for part in until(stop, parts):
             measure(part, sums)
     return sums
 
@@ -85,9 +89,7 @@ def _gradients(
 ) -> tuple[Sums, list[Tensor | None]]:
     sums, total = Sums(), list[Any]([None] * len(parameters))
     with torch.enable_grad():
-        for part in parts:
-            if stop.is_set():  # what there is counts for nothing
-                break
+        for part in until(stop, parts):
             found = torch.autograd.grad(measure(part, sums), parameters, allow_unused=True)
             total = [
                 more if so_far is None else so_far if more is None else so_far + more

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import TypeVar
 
@@ -16,23 +17,39 @@ import torch
 T = TypeVar("T")
 
 
-def in_threads(pieces: Sequence[Callable[[], T]], stop: Event | None = None) -> list[T]:
-    """What each piece returns, in their order. A single piece runs in the calling thread, with all of
-    torch's.
+Piece = Callable[[Event], T]
+"""Work that looks at its event now and then: once that is set, nobody wants the result any more."""
 
-    Gradient and inference modes hold for a thread: a piece enters its own. What a piece raises is raised
-    here, when all have ended. So that they end soon, Ctrl-C too sets `stop`, which pieces look at.
+
+def in_threads(pieces: Sequence[Piece[T]]) -> list[T]:
+    """What each piece returns, in their order. A single one runs in the calling thread, with all of torch's.
+
+    Gradient and inference modes hold for a thread: a piece enters its own. When one fails, or the caller is
+    interrupted (Ctrl-C), the pieces' event is set; the exception is raised here when all have ended.
     """
+    begin, stop = Event(), Event()
     if len(pieces) <= 1:
-        return [piece() for piece in pieces]
+        return [piece(stop) for piece in pieces]
     threads = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(len(pieces), "r1kit", torch.set_num_threads, (1,)) as pool:
+        with ThreadPoolExecutor(len(pieces), "r1kit") as pool:
             try:
-                return [piece.result() for piece in [pool.submit(piece) for piece in pieces]]
-            except BaseException:
-                if stop is not None:
-                    stop.set()
-                raise
+                futures = [pool.submit(partial(_run, piece, begin, stop)) for piece in pieces]
+                begin.set()
+                return [future.result() for future in futures]
+            finally:
+                stop.set()  # before the pool waits for its threads
+                begin.set()
     finally:
         torch.set_num_threads(threads)
+
+
+def _run(piece: Piece[T], begin: Event, stop: Event) -> T:
+    begin.wait()  # a pool interrupted in `submit` does not know its last thread, and would not wait for it
+    if not stop.is_set():
+        torch.set_num_threads(1)
+    try:
+        return piece(stop)
+    except BaseException:
+        stop.set()
+        raise

@@ -92,7 +92,9 @@ def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
     """Whether all layers have the same constants."""
     epsilons = {norm.epsilon for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm)}
     scalings = {layer.scaling for layer in layers}
-    return epsilons == {model.model.norm.variance_epsilon} and len(scalings) == 1
+    of_heads = {norm.epsilon for layer in layers for norm in layer.head_norms or ()}
+    one = len(scalings) == 1 and len(of_heads) <= 1
+    return one and epsilons == {model.model.norm.variance_epsilon}
 
 
 def _head_width(model: Any, layers: Sequence[LoweredLayer]) -> int:

@@ -70,6 +70,7 @@ class LocalSampler:
         self._shared = dtype is None or dtype == source.dtype
         self._model: Any = source if self._shared else converted_copy(source, dtype or source.dtype)
         self._context = context_limit(source)
+        self._known: int = source.get_input_embeddings().weight.shape[0]  # tokens
         self._ends = stopping.end_tokens(source, tokenizer)
         self._tables: dict[tuple[str, ...], Tensor] = {}
 
@@ -133,12 +134,6 @@ class LocalSampler:
     # -- parts -----------------------------------------------------------------------------------------------
 
     def _job(self, index: int, prompt: Prompt, params: SamplingParams, seed: int) -> Job:
-        vocabulary = self._model.get_input_embeddings().num_embeddings
-        if prompt.tokens and not 0 <= min(prompt.tokens) <= max(prompt.tokens) < vocabulary:
-            raise ModelError(
-                f"prompt with tokens {min(prompt.tokens)} to {max(prompt.tokens)}: the model knows"
-                f" {vocabulary}; the tokenizer is not its own"
-            )
         room = params.max_new_tokens
         if self._context is not None:
             room = min(room, self._context - len(prompt.tokens))
@@ -147,6 +142,11 @@ class LocalSampler:
             raise ModelError(
                 f"prompt of {len(prompt.tokens)} tokens: the model needs at least 1{most}, "
                 "so that a response has room"
+            )
+        if not 0 <= min(prompt.tokens) <= max(prompt.tokens) < self._known:
+            raise ModelError(
+                f"prompt with token {max(prompt.tokens)}: the model knows tokens 0 to {self._known - 1}; "
+                "use the tokenizer that belongs to it"
             )
         return Job(index, prompt.tokens, seed, room)
 

@@ -1,7 +1,6 @@
 """Several engines at once, one for each of the processor's threads that torch may use.
 
-Jobs are cut up beforehand, so that a call always decodes the same rows together, whatever each thread's
-speed.
+Jobs are cut up beforehand: a call always decodes the same rows together, whatever each thread's speed.
 """
 
 from __future__ import annotations
@@ -29,20 +28,16 @@ def decode(make: Callable[[Sequence[Job]], Engine], jobs: Sequence[Job], threads
 
     Interrupted (Ctrl-C), or when one of them fails, all stop after the step they are in.
     """
-    ordered, stop = by_prompt(jobs), Event()
+    ordered = by_prompt(jobs)
     cuts = [len(ordered) * place // threads for place in range(threads + 1)]
     engines = [make(ordered[begin:end]) for begin, end in pairwise(cuts)]
-    parts = in_threads([partial(_finish, engine, stop) for engine in engines], stop)
+    parts = in_threads([partial(_finish, engine) for engine in engines])
     return [response for part in parts for response in part]
 
 
 def _finish(engine: Engine, stop: Event) -> list[Response]:
     found: list[Response] = []
-    try:
-        with torch.inference_mode():  # holds for a thread
-            while engine.busy and not stop.is_set():
-                found.extend(engine.step())
-    except BaseException:
-        stop.set()
-        raise
+    with torch.inference_mode():  # holds for a thread
+        while engine.busy and not stop.is_set():
+            found.extend(engine.step())
     return found
