@@ -118,7 +118,8 @@ def _programs(arguments: argparse.Namespace, shape: Shape) -> Found:
 Part = tuple[Callable[[argparse.Namespace, Shape], Found], str, str]
 
 PARTS: Mapping[str, Part] = {
-    "sampling": (_beside(beside.sampling), "25 minutes", "rollouts beside transformers and vLLM"),
+    "sampling": (_beside(beside.sampling), "12 minutes", "rollouts beside transformers and vLLM"),
+    "long": (_beside(beside.long_sampling), "15 minutes", "longer ones of a larger model, likewise"),
     "step": (_beside(beside.step), "8 minutes", "whole GRPO steps beside TRL"),
     "supervised": (_beside(beside.supervised), "3 minutes", "supervised updates beside TRL"),
     "growth": (_beside(growth.growth), "4 minutes", "cost by number and length of rollouts, parts of a run"),
