@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from r1kit import __version__
 from r1kit.errors import RecipeError
+from r1kit.memory.heap import keep_freed_memory
 
 _PRIMITIVES = "4096"  # matrix products that oneDNN remembers; its default is 1024, and each costs memory
-_MALLOC = (
-    (-3, 32 << 20),
-    (-1, 2**31 - 1),
-)  # mallopt(3): M_MMAP_THRESHOLD as high as it goes, M_TRIM_THRESHOLD
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 
 
@@ -30,7 +25,7 @@ def choose_device(wanted: str, threads: int = 0) -> str:
         RecipeError: the device is not on this machine.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _PRIMITIVES)  # read at the first product
-    _keep_freed_memory()
+    keep_freed_memory()
     import torch
 
     if threads:
@@ -41,18 +36,6 @@ def choose_device(wanted: str, threads: int = 0) -> str:
     if not available[wanted]:
         raise RecipeError(f"device: {wanted} is not available here; use auto or cpu")
     return wanted
-
-
-def _keep_freed_memory() -> None:
-    """Where the C library is GNU's: what is freed is not given back to the system, which would have to clear
-    its pages again for the next micro-batch.
-    """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):
-        for parameter, value in _MALLOC:
-            library.mallopt(parameter, value)
 
 
 def describe_machine(device: str) -> dict[str, Any]:
