@@ -301,7 +301,7 @@ def test_stage_of_reinforcement_learning_by_hand() -> None:
     # of models without a compiled step only its keys or its values
     assert rollouts.cache(variant("mistral"), longer, 1, NARROW) == 2 * 2 * 2 * 64 * 128 + 2 * 64 * 64
     # a compiled step's capacity is a multiple of 32
-    assert rollouts.capacities(Draws(responses=1, prompt=100, new=100), 32) == (192, 128)
+    assert rollouts.capacities(Draws(responses=1, prompt=100, new=100), 32) == (256, 192)
     assert rollouts.capacities(Draws(responses=1, prompt=100, new=100)) == (227, 163)
     assert found.peak.total == max(sampling.total, learning.total)
 

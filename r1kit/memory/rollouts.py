@@ -70,8 +70,8 @@ def capacities(draws: Draws, block: int = 1) -> tuple[int, int]:
 
 
 def cache(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:
-    """Bytes of the cache at its largest: all of it, and one layer twice while it grows, or the keys alone of
-    one."""
+    """Bytes of the cache at its largest: all of it, and while it grows one layer twice, or without a compiled
+    step its keys alone."""
     compiled = is_compiled(shape, arithmetic)
     last, before = capacities(draws, BLOCK if compiled else 1)
     twice = arithmetic.number * shape.kv_width * (2 if compiled else 1)
