@@ -15,7 +15,7 @@ from rich.table import Table
 from r1kit.memory.limits import memory_limit
 from r1kit.memory.measure import measure
 from r1kit.pipeline.config import Recipe, load_recipe
-from r1kit.pipeline.footprint import Machine
+from r1kit.pipeline.footprint import this_machine
 from r1kit.pipeline.measured import work_of
 from r1kit.pipeline.preflight import preflight
 
@@ -102,7 +102,7 @@ def main() -> None:
 def _row(number: int, case: Case, folder: Path) -> dict[str, object]:
     recipe = _recipe(case, folder)
     limit = memory_limit("cpu")
-    found = preflight(recipe, folder, limit, _machine(limit.size), prompt=48)
+    found = preflight(recipe, folder, limit, this_machine("cpu", limit.size, recipe.run.threads), prompt=48)
     (item,) = (item for item in found.items if item.name == case.stage)
     work = work_of(recipe, item, found.scene)
     assert work is not None
@@ -132,12 +132,6 @@ def _recipe(case: Case, folder: Path) -> Recipe:
         (place / "config.json").write_text(json.dumps(MODELS[base]))
         base = str(place)
     return load_recipe(case.recipe, (f"base={base}", *case.overrides))
-
-
-def _machine(memory: int) -> Machine:
-    from r1kit.models.precision import resolve
-
-    return Machine("cpu", resolve("auto", "cpu").itemsize < 4, memory)
 
 
 def _show(rows: Sequence[dict[str, object]]) -> None:

@@ -11,8 +11,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from r1kit.errors import ModelError
+from r1kit.kernels import BLOCK
 from r1kit.learning.microbatches import one_packed_row, padded_in_few_shapes
-from r1kit.memory import activations, estimate, rollouts
+from r1kit.memory import activations, estimate, rollouts, written
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.microbatch import Micro, Training, cost, largest
 from r1kit.memory.rollouts import Draws
@@ -21,9 +22,9 @@ from r1kit.models.attention import training_attention_in_use
 from r1kit.models.logprobs import decoder_of
 from r1kit.models.packaged import packaged_folder
 from r1kit.models.written_decoder import written_decoder
+from r1kit.rollouts.compiled import compiled_weights
 from r1kit.rollouts.engine import prefill
 from r1kit.rollouts.local import LocalSampler
-from r1kit.rollouts.lowered import lowered_forward
 from r1kit.rollouts.memory import position_bytes
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Prompt
@@ -109,25 +110,39 @@ def test_activations_are_what_autograd_keeps(
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 @pytest.mark.parametrize("arithmetic", [NARROW, WIDE], ids=["bfloat16", "float32"])
-@pytest.mark.parametrize(("rows", "length"), [(3, 128), (2, 100)])
+@pytest.mark.parametrize("length", [129, 65])
 def test_activations_of_written_layers_are_what_is_kept(
-    family: str, arithmetic: Arithmetic, rows: int, length: int
+    family: str, arithmetic: Arithmetic, length: int
 ) -> None:
-    one, two = (
-        kept_by_autograd(variant(family, layers=n), rows, length, arithmetic, written=True) for n in (1, 2)
-    )
-    shape, tokens = variant(family), rows * length
-    ended, _ = activations.kept(shape, tokens, length, arithmetic, checkpointing=False, written=True)
-    last = tokens * (8 * shape.width + 4)
-    assert two - one == pytest.approx((ended - last) / shape.layers, rel=0.003)
-    by_modules, _ = activations.kept(shape, tokens, length, arithmetic, checkpointing=False)
-    assert ended < by_modules or not arithmetic.narrow
+    one, two = (kept_by_autograd(variant(family, layers=n), 4, length, arithmetic, real=3) for n in (1, 2))
+    # four rows, one of them empty, and of the others all tokens but the last
+    place = (variant(family), 3 * (length - 1), 4, length, arithmetic)
+    weights = written.layer_weights(variant(family), arithmetic)
+    assert two - one == pytest.approx(sum(written.kept_by_layer(*place)) + weights, rel=0.003)
 
 
-def kept_by_autograd(
-    shape: ModelShape, rows: int, length: int, arithmetic: Arithmetic, written: bool = False
-) -> int:
-    """Bytes of the distinct tensors that the forward pass saves, the model's own left out."""
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"family": "qwen2"}, {"family": "qwen3"}, {"family": "mistral"}, {"attention_bias": True}],
+)
+def test_shape_tells_whether_layers_are_written_out_and_steps_compiled(changes: dict[str, Any]) -> None:
+    shape = variant(**{"family": "llama", **changes})
+    assert written.is_written(shape, 128, WIDE) == (written_decoder(model_of(shape)) is not None)
+    assert rollouts.is_compiled(shape, WIDE) == (compiled_weights(model_of(shape).eval()) is not None)
+
+
+def test_large_models_have_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "MOST_PARAMETERS", SMALL.parameters)
+    assert written.is_written(SMALL, 128, WIDE)
+    assert rollouts.is_compiled(SMALL, WIDE)
+    larger = variant("llama", vocabulary=257)
+    assert not written.is_written(larger, 128, WIDE)
+    assert not rollouts.is_compiled(larger, WIDE)
+
+
+def kept_by_autograd(shape: ModelShape, rows: int, length: int, arithmetic: Arithmetic, real: int = 0) -> int:
+    """Bytes of the distinct tensors that the forward pass saves, the model's own left out; written out where
+    there are `real` sequences among the rows."""
     model = model_of(shape).train()
     own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     found: dict[int, int] = {}
@@ -142,11 +157,13 @@ def kept_by_autograd(
 
     tokens = torch.zeros(rows, length, dtype=torch.long)
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    if written:
+    if real:
         decode = written_decoder(model)
         assert decode is not None
+        lengths = torch.tensor([length - 1] * real + [0] * (rows - real))
+        dtype = torch.bfloat16 if arithmetic.narrow else torch.float32
         with hooks:
-            decode(tokens, torch.bfloat16 if arithmetic.narrow else torch.float32)
+            decode(tokens, lengths, torch.arange(length - 1), dtype)
         return sum(found.values())
     with (
         training_attention_in_use(model),
@@ -171,9 +188,12 @@ def test_checkpointing_keeps_the_layers_inputs_and_one_layer() -> None:
 def test_head_takes_four_tables_of_a_chunk() -> None:
     # 16 bytes * 512 tokens * 256 tokens of vocabulary, the head in bfloat16, hidden states in bfloat16
     by_hand = 16 * 512 * 256 + 2 * 256 * 64 + 2000 * 2 * 64
-    assert activations.head_forward(SMALL, 2000, 512, NARROW) == by_hand
+    assert activations.head_forward(SMALL, 2000, 512, NARROW, loops=False) == by_hand
+    # compiled loops need no float32 table
+    loops = activations.head_forward(SMALL, 2000, 512, NARROW, loops=True)
+    assert by_hand - loops == 14 * 512 * 256
     # fewer tokens than a chunk make a smaller table
-    assert activations.head_forward(SMALL, 10, 512, WIDE) == 16 * 10 * 256 + 10 * 4 * 64
+    assert activations.head_forward(SMALL, 10, 512, WIDE, loops=False) == 16 * 10 * 256 + 10 * 4 * 64
 
 
 @pytest.mark.parametrize(("budget", "longest"), [(4096, 528), (1000, 528), (300, 700), (16384, 64)])
@@ -186,8 +206,25 @@ def test_no_micro_batch_of_the_learner_costs_more(budget: int, longest: int) -> 
         for part in padded_in_few_shapes(lengths, budget):
             width = -(-max(lengths[row] for (row,) in part) // 16) * 16
             rows = 1 << (len(part) - 1).bit_length()
-            micro = Micro(rows, width, rows * width, len(part) * (width - 1))
+            micro = Micro(rows, width, len(part), len(part) * (width - 1))
             assert cost(SMALL, micro, training, NARROW).total <= most.total
+
+
+def test_threads_divide_the_budget_of_a_small_model_among_them() -> None:
+    training = Training(longest=512, sequences=64, budget=16384, written=True)
+    alone, one = largest(SMALL, training, NARROW)
+    dealt, two = largest(SMALL, training, Arithmetic(2, threads=2))
+    assert (alone.rows, alone.length, alone.shares) == (32, 512, 1)
+    assert (dealt.rows, dealt.length, dealt.shares) == (16, 512, 2)
+    # each has weights, gradients of them and logits of its own
+    assert one.total < two.total < 1.2 * one.total
+    parts = estimate.supervised(SMALL, training, Arithmetic(2, threads=2), estimate.Company()).peak.parts
+    assert parts["gradients"] == 2 * 2 * 4 * SMALL.parameters
+    assert parts["process"] == (380 + 90 + 45) << 20
+    single, _ = largest(SMALL, Training(longest=512, sequences=1, budget=16384), Arithmetic(2, threads=2))
+    assert single.shares == 1
+    large = variant("llama", vocabulary=500_000)
+    assert largest(large, training, Arithmetic(2, threads=2))[0].shares == 1
 
 
 def test_packed_row_is_as_long_as_the_budget() -> None:
@@ -208,19 +245,19 @@ def test_updates_of_whole_sequences_up_to_a_number_of_tokens_are_no_larger() -> 
 def test_cache_is_as_large_as_the_samplers(prompt: int, new: int) -> None:
     model = model_of(SMALL).eval()
     model.config.eos_token_id = model.generation_config.eos_token_id = None
-    found: list[int] = []
+    weights, found = compiled_weights(model), list[int]()
+    assert weights is not None
     sampler = LocalSampler(model, NoTokenizer())
     draws = Draws(responses=4, prompt=prompt, new=new)
     with torch.inference_mode():
         params = SamplingParams(max_new_tokens=new)
-        engine = sampler._engine(
-            [sampler._job(i, Prompt((1,) * prompt), params, i) for i in range(4)], params
-        )
+        jobs = [sampler._job(i, Prompt((1,) * prompt), params, i) for i in range(4)]
+        sampler._prepare(jobs, params)
+        engine = sampler._engine(jobs, params, weights, 4)
         while engine.busy:
             engine.step()
-            layers = engine.cache.layers
-            found.append(sum(layer.keys.nbytes + layer.values.nbytes for layer in layers))
-        last, _ = rollouts.capacities(draws)
+            found.append(sum(part.nbytes for part in (*engine.cache.keys, *engine.cache.values)))
+        last, _ = rollouts.capacities(draws, BLOCK)
         assert max(found) == 4 * rollouts.position(SMALL, WIDE) * last
         assert rollouts.position(SMALL, WIDE) == position_bytes(model)
         assert prefill(model, [(1, 2)])[0][0].shape[-1] == SMALL.head_width
@@ -233,12 +270,11 @@ class NoTokenizer:
         return [""] * len(batch)
 
 
-def test_decoding_of_small_models_joins_weights_of_this_size() -> None:
-    model = model_of(SMALL).eval()
-    forward = lowered_forward(model)
-    assert forward is not None
-    layers = next(c.cell_contents for c in forward.__closure__ if isinstance(c.cell_contents, list))  # type: ignore
-    copies = sum(part.weight.nbytes for layer in layers for part in (layer.qkv, layer.gate_up))
+def test_decoding_of_small_models_lays_out_weights_of_this_size() -> None:
+    weights = compiled_weights(model_of(SMALL).eval())
+    assert weights is not None
+    of = weights.arrays
+    copies = sum(part.nbytes for part in (of.qkv, of.output, of.gate_up, of.down, of.head))
     assert rollouts.joined(SMALL, WIDE) == copies
 
 
@@ -258,10 +294,15 @@ def test_stage_of_reinforcement_learning_by_hand() -> None:
     # 8 rows; 64 positions are reserved at first, which is enough for all 64
     assert rollouts.capacities(draws) == (64, 0)
     assert sampling.parts["cache"] == 8 * 2 * 2 * 2 * 64 * 64
-    # a sequence of 81 tokens grows to 128 positions, one layer's keys being there twice for a moment
+    # a sequence of 81 tokens grows to 128 positions, one layer being there twice for a moment
     longer = Draws(responses=1, prompt=16, new=65)
     assert rollouts.capacities(longer) == (128, 64)
-    assert rollouts.cache(SMALL, longer, 1, NARROW) == 2 * 2 * 2 * 64 * 128 + 2 * 64 * 64
+    assert rollouts.cache(SMALL, longer, 1, NARROW) == 2 * 2 * 2 * 64 * 128 + 2 * 2 * 64 * 64
+    # of models without a compiled step only its keys or its values
+    assert rollouts.cache(variant("mistral"), longer, 1, NARROW) == 2 * 2 * 2 * 64 * 128 + 2 * 64 * 64
+    # a compiled step's capacity is a multiple of 32
+    assert rollouts.capacities(Draws(responses=1, prompt=100, new=100), 32) == (256, 192)
+    assert rollouts.capacities(Draws(responses=1, prompt=100, new=100)) == (227, 163)
     assert found.peak.total == max(sampling.total, learning.total)
 
 

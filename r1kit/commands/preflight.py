@@ -16,7 +16,7 @@ from r1kit.errors import RecipeError, UserError
 from r1kit.memory.estimate import PARTS
 from r1kit.memory.limits import Limit, memory_limit
 from r1kit.pipeline.config import Recipe, load_recipe
-from r1kit.pipeline.footprint import Machine
+from r1kit.pipeline.footprint import Machine, this_machine
 from r1kit.pipeline.preflight import TOLERANCE, Item, Preflight, advice, advice_text, gib
 from r1kit.pipeline.preflight import preflight as estimated
 from r1kit.pipeline.prompts import longest_prompt
@@ -54,7 +54,6 @@ def preflight(arguments: argparse.Namespace) -> int:
 def _machine(recipe: Recipe, memory_gib: int | None) -> tuple[Machine, Limit]:
     """What the recipe's device is, and its memory. With `memory_gib` a device that is not here may be
     meant."""
-    from r1kit.models.precision import resolve
     from r1kit.pipeline.machine import choose_device
 
     wanted = recipe.run.device
@@ -63,8 +62,9 @@ def _machine(recipe: Recipe, memory_gib: int | None) -> tuple[Machine, Limit]:
     if device == "mps":
         raise RecipeError("device: the memory of mps is not estimated; use cpu or cuda")
     limit = Limit(memory_gib << 30, "as given") if memory_gib is not None else memory_limit(device)
-    narrow = elsewhere or resolve("auto", device).itemsize < 4
-    return Machine(device, narrow, limit.size), limit
+    if elsewhere:
+        return Machine(device, True, limit.size), limit
+    return this_machine(device, limit.size, recipe.run.threads), limit
 
 
 def _measure(recipe: Recipe, items: list[Item], found: Preflight) -> Measured:

@@ -1,8 +1,8 @@
 """Bytes that a micro-batch takes on its way through a decoder and back.
 
-The terms are what autograd keeps of the library's Llama-like layers, or of those written out
-(`models/written.py`), tensor by tensor; tests compare them with what is really kept. The method is that of
-Korthikanti et al. 2022 (arXiv 2205.05198, section 4), for other layers.
+The terms are what autograd keeps of the library's Llama-like layers, tensor by tensor; tests compare them
+with what is really kept. The method is that of Korthikanti et al. 2022 (arXiv 2205.05198, section 4), for
+other layers.
 
 Letters: e bytes of a number in matrix products (2 under bfloat16 autocast, 4 in float32), D width, Q and K
 widths of all queries and of all keys, F inner width, H query heads, G key-value heads, T positions of a row,
@@ -11,6 +11,7 @@ V vocabulary, N tokens of the micro-batch with their padding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from r1kit.memory.shapes import ModelShape
@@ -19,50 +20,42 @@ from r1kit.models.causal import BLOCK
 from r1kit.models.llama_like import MOST_PARAMETERS
 
 _OWN_PAGES = 32 << 20  # bytes; M_MMAP_THRESHOLD's largest own choice on 64-bit machines, mallopt(3)
+_HOLES = 3.5
+"""So many times what one layer keeps lies idle in the C library's heaps; fitted (docs/memory.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """In which number format and on which kind of device products are computed."""
+    """In which number format, on which kind of device and by how many threads products are computed."""
 
     number: int  # bytes of a number in matrix products: 2 or 4
     device: str = "cpu"
+    threads: int = 1  # of torch
 
     @property
     def narrow(self) -> bool:
         """Whether weights and activations are cast for the products."""
         return self.number < 4
 
-
-def is_written(shape: ModelShape, length: int, arithmetic: Arithmetic) -> bool:
-    """Whether a learner that may write layers out (`models/written_decoder.py`) does so for such rows."""
-    known = shape.family in ("llama", "qwen2") and not shape.attention_bias
-    small = shape.parameters <= MOST_PARAMETERS and length <= LONGEST
-    return arithmetic.device == "cpu" and known and small
+    def is_small(self, shape: ModelShape) -> bool:
+        """Whether a model's batches are shared out among threads, and its passes may be compiled loops."""
+        return self.device == "cpu" and shape.parameters <= MOST_PARAMETERS
 
 
-def kept_by_layer(
-    shape: ModelShape, length: int, arithmetic: Arithmetic, *, written: bool = False
-) -> list[int]:
+def kept_by_layer(shape: ModelShape, length: int, arithmetic: Arithmetic) -> list[int]:
     """Bytes for each token of each tensor that is kept of one layer for its derivative, in rows of `length`;
-    weights apart. `written`: by a learner that writes layers out where it can.
+    weights apart.
 
     Each of two norms keeps its float32 input and the normalised one, and a root (4D, 4D, 4). The inputs of
     q, k and v are one tensor in float32, and a cast for each under autocast (3 of eD); likewise those of
     gate and up (2 of eD). Attention keeps queries, output, keys and values (eQ, eQ, eK, eK), the
     feed-forward layer gate, silu(gate), up and their product (4 of eF).
-
-    Written out, a layer keeps the same of attention and the feed-forward layer, and of each norm what is
-    normalised and a root (eD, 4).
     """
     e, width = arithmetic.number, shape.width
-    if written and is_written(shape, length, arithmetic):
-        norms = [e * width, 4] * 2
-    else:
-        norms = [4 * width, 4 * width, 4] * 2 + [e * width] * (5 if arithmetic.narrow else 2)
+    norms = [4 * width, 4 * width, 4] * 2 + [e * width] * (5 if arithmetic.narrow else 2)
     attention = [e * shape.query_width] * 2 + [e * shape.kv_width] * 2
     kept = norms + attention + [e * shape.feed_forward] * 4
-    return kept + _kept_by_head_norms(shape, arithmetic) + _kept_scores(shape, length, arithmetic)
+    return kept + _kept_by_head_norms(shape, arithmetic) + kept_scores(shape, length, arithmetic)
 
 
 def _kept_by_head_norms(shape: ModelShape, arithmetic: Arithmetic) -> list[int]:
@@ -74,7 +67,7 @@ def _kept_by_head_norms(shape: ModelShape, arithmetic: Arithmetic) -> list[int]:
     return [size for width, heads in sides for size in (4 * width, arithmetic.number * width, 4 * heads)]
 
 
-def _kept_scores(shape: ModelShape, length: int, arithmetic: Arithmetic) -> list[int]:
+def kept_scores(shape: ModelShape, length: int, arithmetic: Arithmetic) -> list[int]:
     """Of attention's scores: on a CPU up to `LONGEST` tokens the probabilities of each block of queries;
     else a sum per head.
     """
@@ -85,35 +78,6 @@ def _kept_scores(shape: ModelShape, length: int, arithmetic: Arithmetic) -> list
     return [-(-scale * (end - begin) * end // length) for begin, end in blocks]
 
 
-def _kept_weights(shape: ModelShape, length: int, arithmetic: Arithmetic, written: bool) -> int:
-    """Bytes of a layer's weights that are kept with its activations: as they were cast for the products.
-
-    Written out, queries and keys are there a second time, and in float32 those that a norm's gain is part of.
-    """
-    e = arithmetic.number
-    if not (written and is_written(shape, length, arithmetic)):
-        return e * shape.layer_matrices if arithmetic.narrow else 0
-    turning, inner = shape.query_width + shape.kv_width, shape.width * shape.feed_forward
-    joined = 4 * shape.width * (turning + shape.kv_width)
-    heads = e * shape.width * (2 * turning + shape.kv_width)
-    others = e * (shape.width * shape.query_width + inner) if arithmetic.narrow else 0
-    return joined + heads + 2 * e * inner + others
-
-
-def holes(
-    shape: ModelShape, tokens: int, length: int, arithmetic: Arithmetic, *, written: bool = False
-) -> int:
-    """Bytes that lie idle between a micro-batch's tensors on a CPU: twice what one layer keeps.
-
-    Measured, not derived (docs/memory.md). The GNU C library takes blocks below 32 MiB from one heap, where
-    those of different lives and sizes leave gaps; larger ones have pages of their own, which go back at once.
-    """
-    if arithmetic.device != "cpu":
-        return 0
-    sizes = kept_by_layer(shape, length, arithmetic, written=written)
-    return 2 * sum(size * tokens for size in sizes if size * tokens < _OWN_PAGES)
-
-
 def kept(
     shape: ModelShape,
     tokens: int,
@@ -121,7 +85,6 @@ def kept(
     arithmetic: Arithmetic,
     *,
     checkpointing: bool,
-    written: bool = False,
 ) -> tuple[int, int]:
     """Bytes that autograd keeps of a micro-batch of `tokens` in rows of `length`: when its forward pass is
     done, and while its last layer passes gradients back.
@@ -130,8 +93,8 @@ def kept(
     gradient checkpointing it is each layer's float32 input; one layer is computed again before it passes
     gradients back.
     """
-    layer = tokens * sum(kept_by_layer(shape, length, arithmetic, written=written))
-    layer += _kept_weights(shape, length, arithmetic, written)
+    layer = tokens * sum(kept_by_layer(shape, length, arithmetic))
+    layer += arithmetic.number * shape.layer_matrices if arithmetic.narrow else 0
     last = tokens * (8 * shape.width + 4)
     if not checkpointing:
         return shape.layers * layer + last, shape.layers * layer
@@ -149,21 +112,34 @@ def passing_back(shape: ModelShape, tokens: int, arithmetic: Arithmetic) -> int:
     return tokens * (8 * shape.width + 3 * e * shape.feed_forward + 2 * e * shape.width) + (4 + e) * largest
 
 
-def head_forward(shape: ModelShape, predicted: int, chunk: int, arithmetic: Arithmetic) -> int:
+def head_forward(shape: ModelShape, predicted: int, chunk: int, arithmetic: Arithmetic, loops: bool) -> int:
     """Bytes for log-probabilities and entropies of `predicted` tokens, `chunk` at a time, without gradient.
 
-    Four float32 tables of chunk x V exist where the entropy is summed; the head is cast (eVD); hidden states
-    are eD.
+    Four float32 tables of chunk x V exist where the entropy is summed, with compiled loops
+    (`kernels/heads.py`) the logits alone; the head is cast (eVD); hidden states are eD.
     """
-    cast = arithmetic.number * shape.vocabulary * shape.width if arithmetic.narrow else 0
-    return 16 * min(chunk, predicted) * shape.vocabulary + cast + predicted * arithmetic.number * shape.width
+    e = arithmetic.number
+    cast = e * shape.vocabulary * shape.width if arithmetic.narrow else 0
+    table = (e if loops else 16) * min(chunk, predicted) * shape.vocabulary
+    return table + cast + predicted * e * shape.width
 
 
-def head_backward(shape: ModelShape, predicted: int, chunk: int, arithmetic: Arithmetic) -> int:
+def head_backward(shape: ModelShape, predicted: int, chunk: int, arithmetic: Arithmetic, loops: bool) -> int:
     """Bytes for the head's gradients: two tables of chunk x V, the float32 gradient of the head (4VD) with a
     chunk's share of it (eVD), the head cast twice, and hidden states with their gradients.
     """
     e, matrix = arithmetic.number, shape.vocabulary * shape.width
-    tables = (4 + e) * min(chunk, predicted) * shape.vocabulary
+    tables = (2 * e if loops else 4 + e) * min(chunk, predicted) * shape.vocabulary
     casts = 2 * e * matrix if arithmetic.narrow else 0
     return tables + (4 + e) * matrix + casts + 2 * predicted * e * shape.width
+
+
+def holes(sizes: Sequence[int], arithmetic: Arithmetic) -> int:
+    """Bytes that lie idle on a CPU between the tensors of a micro-batch, of which one layer keeps `sizes`.
+
+    The GNU C library takes blocks that have no pages of their own from heaps, where those of different lives
+    and sizes leave gaps.
+    """
+    if arithmetic.device != "cpu":
+        return 0
+    return round(_HOLES * sum(size for size in sizes if size < _OWN_PAGES))

@@ -1,8 +1,8 @@
 """What each part of a piece of work takes, part by part, and its peak.
 
-Bytes of a parameter: 4 for its float32 weight, 4 for its gradient, 8 for AdamW's two moments (Rajbhandari et
-al. 2020, arXiv 1910.02054, section 3.1, with float32 where they have 16 bits), e for the copy that a sampler
-decodes with.
+Bytes of a parameter: 4 for its float32 weight, 4 for each copy of its gradient, 8 for AdamW's two moments
+(Rajbhandari et al. 2020, arXiv 1910.02054, section 3.1, with float32 where they have 16 bits), e for the copy
+that a sampler decodes with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from r1kit.memory import rollouts
 from r1kit.memory.activations import Arithmetic
-from r1kit.memory.microbatch import Cost, Training, largest
+from r1kit.memory.microbatch import Cost, Micro, Training, largest
 from r1kit.memory.rollouts import Draws
 from r1kit.memory.shapes import ModelShape
 
@@ -21,13 +21,16 @@ WEIGHT, GRADIENT, MOMENTS = 4, 4, 8
 PROCESS = {"cpu": 380 * MIB, "cuda": 600 * MIB}
 """The interpreter with torch and transformers, resident; of a CUDA device its context and libraries'
 workspaces."""
+_LOOPS, _THREAD = 90 * MIB, 45 * MIB
+"""What small models add to it on a CPU: compiled loops with the library that compiles them and the products
+of MKL, and of each further thread that learns its own buffers and code; measured."""
 _BATCH_TOKEN = (
     25  # bytes of a padded token of a batch: id 8, mask 1, advantage and three log-probabilities 16
 )
 
 _LEFT = 0.5
 """Of what an update took beyond weights and moments on a CPU, how much the C library's heap still has when
-the next rollouts are sampled; measured 0.3 to 0.6 (docs/memory.md)."""
+the next rollouts are sampled; measured 0.5 to 0.8 (docs/memory.md)."""
 
 PARTS = (
     *("process", "weights", "gradients", "optimizer", "reference", "critic", "other models"),
@@ -72,18 +75,19 @@ class Company:
 
 def sampling(shape: ModelShape, draws: Draws, arithmetic: Arithmetic, device_memory: int | None) -> Estimate:
     """A model that only samples."""
-    held = {"process": PROCESS[arithmetic.device], "weights": shape.parameters * arithmetic.number}
+    held = {"process": process(shape, arithmetic), "weights": shape.parameters * arithmetic.number}
     return Estimate((_sampling(shape, draws, arithmetic, device_memory, held),))
 
 
 def supervised(
-    shape: ModelShape, training: Training, arithmetic: Arithmetic, company: Company, held: int = 0
+    shape: ModelShape, training: Training, arithmetic: Arithmetic, company: Company, examples: int = 0
 ) -> Estimate:
-    """Supervised training, or that of a reward model; `held` are bytes of its examples."""
-    _, found = largest(shape, training, arithmetic)
+    """Supervised training, or that of a reward model; `examples` are bytes of its data."""
+    micro, found = largest(shape, training, arithmetic)
     tokens = training.tokens or training.sequences * training.longest
-    data = {"rollouts": held + _BATCH_TOKEN * max(tokens, training.longest)}
-    return Estimate((Phase("learning", _learning(shape, found, _models(shape, company, arithmetic)) | data),))
+    data = {"rollouts": examples + _BATCH_TOKEN * max(tokens, training.longest)}
+    held = _models(shape, company, arithmetic)
+    return Estimate((Phase("learning", _learning(shape, micro, found, held) | data),))
 
 
 def reinforcement(
@@ -95,7 +99,7 @@ def reinforcement(
     device_memory: int | None,
 ) -> Estimate:
     """Sampling and learning in turn, with one sampler that shares or copies the learner's weights."""
-    _, found = largest(shape, training, arithmetic)
+    micro, found = largest(shape, training, arithmetic)
     held = _models(shape, company, arithmetic)
     if arithmetic.narrow:
         held["sampler"] = shape.parameters * arithmetic.number
@@ -105,14 +109,20 @@ def reinforcement(
         drawn = Phase(drawn.name, {**drawn.parts, **left})
     batch = _BATCH_TOKEN * draws.responses * draws.length
     data = {"rollouts": rollouts.HELD_TOKEN * draws.responses * draws.new + batch}
-    return Estimate((drawn, Phase("learning", _learning(shape, found, held) | data)))
+    return Estimate((drawn, Phase("learning", _learning(shape, micro, found, held) | data)))
+
+
+def process(shape: ModelShape, arithmetic: Arithmetic) -> int:
+    """Bytes of the interpreter with all that it loads to work with such a model."""
+    own = _LOOPS + _THREAD * (arithmetic.threads - 1) if arithmetic.is_small(shape) else 0
+    return PROCESS[arithmetic.device] + own
 
 
 def _models(shape: ModelShape, company: Company, arithmetic: Arithmetic) -> dict[str, int]:
     """What is there from the first update to the last."""
     count = shape.parameters
     weights = {"weights": WEIGHT * count, "optimizer": MOMENTS * count}
-    found = {"process": PROCESS[arithmetic.device], **weights}
+    found = {"process": process(shape, arithmetic), **weights}
     if company.reference:
         found["reference"] = WEIGHT * count
     if company.critic:
@@ -122,9 +132,11 @@ def _models(shape: ModelShape, company: Company, arithmetic: Arithmetic) -> dict
     return found
 
 
-def _learning(shape: ModelShape, found: Cost, held: Mapping[str, int]) -> dict[str, int]:
+def _learning(shape: ModelShape, micro: Micro, found: Cost, held: Mapping[str, int]) -> dict[str, int]:
+    # each thread has the sum so far, and the gradients of the micro-batch that it is at
+    copies = 2 * micro.shares if micro.shares > 1 else 1
     work = {
-        "gradients": GRADIENT * shape.parameters,
+        "gradients": GRADIENT * shape.parameters * copies,
         "activations": found.activations,
         "logits": found.logits,
     }

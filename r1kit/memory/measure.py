@@ -55,6 +55,8 @@ class Work(Settings):
     """How they are drawn; all are as long as they may be."""
     rows: int = 0
     """Sequences of a micro-batch; 0: nothing is learned."""
+    shares: int = 1
+    """Micro-batches at the same time, each in a thread."""
     length: int = 1
     """Tokens of each."""
     learned: int = 1
@@ -136,8 +138,8 @@ def _reinforcement(model: nn.Module, work: Work, settings: RLSettings) -> dict[s
 
 
 def _of_this_size(batch: BatchSettings, work: Work) -> BatchSettings:
-    """The settings under which the sequences of `_batch` make two micro-batches."""
-    return batch.model_copy(update={"tokens_per_microbatch": work.rows * work.length})
+    """The settings under which the sequences of `_batch` make two micro-batches for each thread."""
+    return batch.model_copy(update={"tokens_per_microbatch": work.shares * work.rows * work.length})
 
 
 def _sample(sampler: LocalSampler, work: Work, model: Any) -> list[Any]:
@@ -148,11 +150,12 @@ def _sample(sampler: LocalSampler, work: Work, model: Any) -> list[Any]:
 
 
 def _batch(work: Work, model: Any) -> Batch:
-    """Two micro-batches of random tokens, with advantages that leave no row idle."""
+    """Two micro-batches of random tokens for each thread, with advantages that leave no row idle."""
     random = seeds.generator("measure", "sequences")
     vocabulary, start = model.config.vocab_size, work.length - work.learned
+    count = 2 * work.shares * work.rows
     documents = [
-        EncodedDocument(random.choices(range(vocabulary), k=work.length), start) for _ in range(2 * work.rows)
+        EncodedDocument(random.choices(range(vocabulary), k=work.length), start) for _ in range(count)
     ]
     if work.rl is None:
         return make_batch(documents)

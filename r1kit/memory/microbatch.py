@@ -1,7 +1,8 @@
 """The micro-batch of a training that takes the most memory, among all that its settings allow.
 
 The learner fills a micro-batch up to `tokens_per_microbatch`, padding included, or takes one longer sequence
-alone; on a CPU its rows are a power of two and their width a multiple of 16 (`learning/microbatches.py`).
+alone; on a CPU its rows are a power of two and their width a multiple of 16 (`learning/microbatches.py`),
+and each thread has one of a small model, with its part of the budget (`learning/shares.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from r1kit.learning.microbatches import ANY, FEW, PART_COST
-from r1kit.memory import activations
+from r1kit.memory import activations, written
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.shapes import ModelShape
 
@@ -28,21 +29,28 @@ class Training:
     checkpointing: bool = False
     packing: bool = False
     written: bool = False  # whether the learner writes layers out where it can
+    shared: bool = True  # whether the learner shares it out among threads where it can
 
 
 @dataclass(frozen=True, slots=True)
 class Micro:
-    """`Micro(32, 512, 16384, 15360)`: rows of so many tokens each, and how many of all carry loss."""
+    """`Micro(16, 512, 14, 6720, 2)`: two at a time of 16 rows of 512 tokens, of which 14 are sequences."""
 
     rows: int
     length: int
-    tokens: int
-    learned: int
+    sequences: int  # the other rows are empty
+    learned: int  # tokens that carry loss
+    shares: int = 1  # micro-batches at the same time, each in a thread
+
+    @property
+    def tokens(self) -> int:
+        """Of all rows, with their padding."""
+        return self.rows * self.length
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Bytes of one micro-batch beyond weights, gradients and moments."""
+    """Bytes of the micro-batches of one moment beyond weights, gradients and moments."""
 
     activations: int
     logits: int
@@ -54,22 +62,45 @@ class Cost:
 
 
 def cost(shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithmetic) -> Cost:
-    """The larger of two moments: the head at work over all that the forward pass keeps, and the gradients of
-    a layer on their way back, which with gradient checkpointing is being recomputed then.
+    """The larger of two moments, which all threads may reach together: the head at work over all that the
+    forward pass keeps, and the gradients of a layer on their way back, which with gradient checkpointing is
+    being recomputed then.
     """
-    written = training.written
+    if training.written and written.is_written(shape, micro.length, arithmetic):
+        ended, back = _written(shape, micro, arithmetic)
+    else:
+        ended, back = _by_modules(shape, micro, training, arithmetic)
+    loops = arithmetic.device == "cpu" and (micro.shares > 1 or arithmetic.threads == 1)
+    head = 0
+    if training.chunk:
+        head = max(
+            function(shape, micro.learned, training.chunk, arithmetic, loops)
+            for function in (activations.head_forward, activations.head_backward)
+        )
+    costs = (Cost(micro.shares * back, 0), Cost(micro.shares * ended, micro.shares * head))
+    return max(costs, key=lambda found: found.total)
+
+
+def _by_modules(
+    shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithmetic
+) -> tuple[int, int]:
+    """Bytes when the forward pass is done, and on the way back."""
+    sizes = [micro.tokens * size for size in activations.kept_by_layer(shape, micro.length, arithmetic)]
     ended, passing = activations.kept(
-        shape, micro.tokens, micro.length, arithmetic, checkpointing=training.checkpointing, written=written
+        shape, micro.tokens, micro.length, arithmetic, checkpointing=training.checkpointing
     )
-    holes = activations.holes(shape, micro.tokens, micro.length, arithmetic, written=written)
-    back = Cost(passing + activations.passing_back(shape, micro.tokens, arithmetic) + holes, 0)
-    if not training.chunk:
-        return back
-    head = max(
-        activations.head_forward(shape, micro.learned, training.chunk, arithmetic),
-        activations.head_backward(shape, micro.learned, training.chunk, arithmetic),
-    )
-    return max(back, Cost(ended + holes, head), key=lambda found: found.total)
+    holes = activations.holes(sizes, arithmetic)
+    return ended + holes, passing + holes + activations.passing_back(shape, micro.tokens, arithmetic)
+
+
+def _written(shape: ModelShape, micro: Micro, arithmetic: Arithmetic) -> tuple[int, int]:
+    """The same of layers written out, which are kept until the gradients of all have come out."""
+    tokens = micro.sequences * (micro.length - 1)  # the last of a sequence predicts nothing
+    place = (tokens, micro.rows, micro.length, arithmetic)
+    sizes = written.kept_by_layer(shape, *place)
+    kept = written.kept(shape, *place) + activations.holes(sizes, arithmetic)
+    back = written.passing_back(shape, *place) + written.weight_gradients(shape, arithmetic)
+    return kept, kept + back
 
 
 def largest(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> tuple[Micro, Cost]:
@@ -84,12 +115,16 @@ def _possible(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> 
     few = arithmetic.device == "cpu" and not training.packing and shape.context % FEW.width == 0
     grid = FEW if few else ANY
     widths = {*range(FEW.width, training.longest + 1, FEW.width), training.longest}
+    threads = arithmetic.threads if training.shared and arithmetic.is_small(shape) else 1
     for length in sorted(grid.wide(width) for width in widths):
-        fitting = max(1, training.budget // length)
-        present = min(fitting, _present(training, length))
+        present = _present(training, length)
+        shares = min(threads, present)
+        fitting = max(1, -(-training.budget // shares) // length)
+        present = min(fitting, -(-present // shares))
         rows = _power_of_two(present, fitting, length) if few else present
         learned = min(length - 1, training.learned or length)
-        yield Micro(rows, length, rows * length, min(rows, present) * max(1, learned))
+        sequences = min(rows, present)
+        yield Micro(rows, length, sequences, sequences * max(1, learned), shares)
 
 
 def _present(training: Training, length: int) -> int:

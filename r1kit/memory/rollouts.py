@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from r1kit.kernels import BLOCK
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.shapes import ModelShape
-from r1kit.models.llama_like import MOST_PARAMETERS
 from r1kit.rollouts.cache import most_capacity
 from r1kit.rollouts.memory import MOST_ROWS, ROWS_MEMORY, rows_within
 
@@ -18,6 +18,7 @@ HELD_TOKEN = 104
 3.11-3.13 has them (8 each, 32, 24 each)."""
 _RECORD = 16  # bytes on the device for one token drawn: its id and two float32
 _WIDTHS = 16  # positions attended to are a multiple of it
+_HEAD_MULTIPLE = 8  # head widths of the compiled step
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +50,50 @@ def rows_at_once(shape: ModelShape, draws: Draws, arithmetic: Arithmetic, device
     return min(within, MOST_ROWS, draws.responses)
 
 
-def capacities(draws: Draws) -> tuple[int, int]:
-    """Positions of a row for which there is room at the end, and before the last growth (0 without one).
+def is_compiled(shape: ModelShape, arithmetic: Arithmetic) -> bool:
+    """Whether a decoding step is one compiled call (`rollouts/compiled.py`), on a processor with MKL."""
+    return arithmetic.is_small(shape) and shape.family != "mistral" and shape.head_width % _HEAD_MULTIPLE == 0
+
+
+def capacities(draws: Draws, block: int = 1) -> tuple[int, int]:
+    """Positions of a row for which there is room at the end, and before the last growth (0 without one), in
+    multiples of `block`.
 
     A prompt is stored but for its last token, and what is drawn but for the last one.
     """
     held, before = max(draws.prompt - 1, most_capacity(0)), 0
+    held = -(-held // block) * block
     for width in range(_WIDTHS, draws.length - 1 + _WIDTHS, _WIDTHS):
         if width > held:
-            held, before = max(width, most_capacity(held)), held
+            held, before = -(-max(width, most_capacity(held)) // block) * block, held
     return held, before
 
 
 def cache(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:
-    """Bytes of the cache at its largest: all of it, and the keys of one layer twice while they grow."""
-    last, before = capacities(draws)
-    return rows * (position(shape, arithmetic) * last + arithmetic.number * shape.kv_width * before)
+    """Bytes of the cache at its largest: all of it, and while it grows one layer twice, or without a compiled
+    step its keys alone."""
+    compiled = is_compiled(shape, arithmetic)
+    last, before = capacities(draws, BLOCK if compiled else 1)
+    twice = arithmetic.number * shape.kv_width * (2 if compiled else 1)
+    return rows * (position(shape, arithmetic) * last + twice * before)
 
 
 def drawing(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:
     """Bytes for the next tokens of all rows: logits (e), and float32 logits, distances to the largest,
     weights and their sums (16); 4 more at other temperatures than 1. With top-k or top-p, where every token
     may stay: two tables of 64-bit places, and two of 32 bits. And one layer's activations, e(4D + 3F).
+
+    A compiled step has float32 logits, from which it draws row by row unless they are filtered, and what one
+    layer multiplies in (e) and out (4).
     """
-    e = arithmetic.number
-    numbers = e + 16 + (4 if draws.warmed else 0) + (24 if draws.filtered else 0)
-    layer = e * (4 * shape.width + 3 * shape.feed_forward)
-    return rows * (numbers * shape.vocabulary + layer)
+    e, vocabulary = arithmetic.number, shape.vocabulary
+    of_draw = 16 + (4 if draws.warmed else 0) + (24 if draws.filtered else 0)
+    if not is_compiled(shape, arithmetic):
+        layer = e * (4 * shape.width + 3 * shape.feed_forward)
+        return rows * ((e + of_draw) * vocabulary + layer)
+    layer = (4 + e) * (shape.width + shape.query_width + 2 * shape.kv_width)
+    layer += (8 + e) * shape.feed_forward
+    return rows * ((4 + (of_draw if draws.filtered else 0)) * vocabulary + layer)
 
 
 def results(draws: Draws, rows: int) -> int:
@@ -85,8 +103,7 @@ def results(draws: Draws, rows: int) -> int:
 
 
 def joined(shape: ModelShape, arithmetic: Arithmetic) -> int:
-    """Bytes of the weights that decoding small models on a CPU joins: queries, keys, values; gate and up."""
-    if arithmetic.device != "cpu" or shape.parameters > MOST_PARAMETERS or shape.family == "mistral":
+    """Bytes of the weights that decoding small models on a CPU lays out anew: all matrices, and the head."""
+    if not is_compiled(shape, arithmetic):
         return 0
-    joined_layer = shape.width * (shape.query_width + 2 * shape.kv_width + 2 * shape.feed_forward)
-    return arithmetic.number * shape.layers * joined_layer
+    return arithmetic.number * (shape.layers * shape.layer_matrices + shape.vocabulary * shape.width)

@@ -43,21 +43,32 @@ _DOCUMENT = (
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`Machine("cpu", True, 16 << 30)`: what estimates depend on besides the recipe."""
+    """`Machine("cpu", True, 16 << 30, 2)`: what estimates depend on besides the recipe."""
 
     device: str  # "cpu" or "cuda"
     narrow: bool  # whether precision "auto" is bfloat16 there
     memory: int  # bytes
+    threads: int = 1  # of torch
 
     def arithmetic(self, precision: str = "auto") -> Arithmetic:
         """Of a precision setting."""
         narrow = self.narrow if precision == "auto" else precision == "bfloat16"
-        return Arithmetic(2 if narrow else 4, self.device)
+        return Arithmetic(2 if narrow else 4, self.device, self.threads)
 
     @property
     def device_memory(self) -> int | None:
         """Of a CUDA device, from which the sampler takes its share; None on a CPU."""
         return self.memory if self.device == "cuda" else None
+
+
+def this_machine(device: str, memory: int, threads: int) -> Machine:
+    """The machine at hand; `threads` as in a recipe's `run`."""
+    import torch
+
+    from r1kit.models.precision import resolve
+
+    narrow = resolve("auto", device).itemsize < 4
+    return Machine(device, narrow, memory, threads or torch.get_num_threads())
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +178,8 @@ def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[
         chunk=batch.logprob_chunk,
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
-        written=batch.writes_layers_out and settings.critic is None,  # a critic's layers are the library's
+        written=batch.writes_layers_out and settings.critic is None,  # a critic's layers are the library's,
+        shared=not batch.compile and settings.critic is None,  # and its losses take one thread
     )
 
 
@@ -196,6 +208,7 @@ def sft_work(settings: SFTStageSettings | CorpusTrainingSettings, shape: ModelSh
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
         written=batch.writes_layers_out,
+        shared=not batch.compile,
     )
 
 
@@ -216,6 +229,7 @@ def _reward_model(spec: StageSpec, settings: RewardModelStageSettings, scene: Sc
         sequences=training.examples_per_batch * (2 if training.kind == "pairwise" else 1),
         budget=training.tokens_per_microbatch,
         chunk=0,
+        shared=False,
         checkpointing=training.gradient_checkpointing,
     )
     return estimate.supervised(shape, work, scene.machine.arithmetic(training.precision), Company())

@@ -36,6 +36,7 @@ def work_of(recipe: Recipe, item: Item, scene: Scene) -> Work | None:
         shape, batch = scene.shape(item.name), settings.training.batch
         micro, _ = largest(shape, sft_work(settings, shape), scene.machine.arithmetic(batch.precision))
         length: dict[str, Any] = {"rows": micro.rows, "length": micro.length, "learned": micro.length - 1}
+        length["shares"] = micro.shares
         return Work(**_common(recipe, shape, scene), **length, batch=batch)
     if isinstance(settings, EvaluationSettings):
         problems = min(test_problems(recipe), max(1, MOST_ROWS // settings.samples))
@@ -61,6 +62,7 @@ def _reinforcement(recipe: Recipe, settings: RLStageSettings, shape: ModelShape,
         prompt=draws.prompt,
         sampling=settings.sampling.model_copy(update={"max_new_tokens": draws.new, "stop": ()}),
         rows=micro.rows,
+        shares=micro.shares,
         length=micro.length,
         learned=min(draws.new, micro.length - 1),
         rl=RLSettings.model_construct(**plain),
@@ -68,5 +70,5 @@ def _reinforcement(recipe: Recipe, settings: RLStageSettings, shape: ModelShape,
 
 
 def _common(recipe: Recipe, shape: ModelShape, scene: Scene) -> dict[str, Any]:
-    machine = {"device": scene.machine.device, "threads": recipe.run.threads}
+    machine = {"device": scene.machine.device, "threads": scene.machine.threads}
     return {"config": config_for(shape), **machine}

@@ -19,6 +19,7 @@ from r1kit.pipeline.footprint import (
     evaluation_estimate,
     scene_of,
     stage_estimate,
+    this_machine,
 )
 from r1kit.pipeline.relief import Change, alternatives, relief
 from r1kit.pipeline.space import Space, spaces
@@ -144,12 +145,10 @@ def require_memory(recipe: Recipe, stages: Collection[str], device: str) -> None
     Prompts count as one token, and the estimate as being too high by as much as it may be. Models of unknown
     shape are let through.
     """
-    from r1kit.models.precision import resolve
-
     if device not in ("cpu", "cuda"):
         return
     limit = memory_limit(device)
-    machine = Machine(device, resolve("auto", device).itemsize < 4, limit.size)
+    machine = this_machine(device, limit.size, recipe.run.threads)
     try:
         scene = scene_of(recipe, machine, 1)
     except ModelError:
