@@ -13,6 +13,7 @@ import numpy as np
 
 from r1kit.kernels.attending import attend
 from r1kit.kernels.compiler import compiled
+from r1kit.kernels.drawing import draw
 from r1kit.kernels.floats import store, widen
 from r1kit.kernels.products import product
 from r1kit.kernels.training import gate
@@ -119,3 +120,19 @@ def step(
         add_bias(x, weights.down_bias[layer])
     normalise(x, weights.gains[2 * len(keys)], epsilon, narrow)
     product(address, narrow, weights.head, buffers.logits, 0)
+
+
+@compiled
+def step_and_draw(
+    weights: Any, numbers: Any, buffers: Any, lanes: Any, state: Any, live: Any, slots: Any,
+    cosine: Any, sine: Any, keys: Any, values: Any, temperature: Any, drawn: Any, logprobs: Any,
+) -> None:  # fmt: skip
+    """`step` and `drawing.draw` for the first `live` rows of `state` (4, B): each row's next token, its
+    length, the number of its drawn tokens, its seed; the first three become those of the next step.
+    """
+    tokens, positions, counts = state[0, :live], state[1, :live], state[2, :live]
+    step(weights, numbers, buffers, lanes, tokens, positions, slots, cosine, sine, keys, values)
+    draw(buffers.logits, state[3, :live], counts, temperature, tokens, drawn, logprobs)
+    for row in range(live):
+        positions[row] += 1
+        counts[row] += 1

@@ -117,10 +117,10 @@ class CompiledStep:
     """A `Forward` with buffers of its own; several may share weights, one for each thread."""
 
     def __init__(self, weights: CompiledWeights) -> None:
-        from r1kit.kernels import decoding, drawing
+        from r1kit.kernels import decoding
 
         self._weights = weights
-        self._step, self._draw = decoding.step, drawing.draw
+        self._step, self._whole = decoding.step, decoding.step_and_draw
         self._lanes = (0,) * weights.width
         self._buffers = decoding.Buffers
         self._memory = [torch.empty(0, 0)] * len(decoding.Buffers._fields)
@@ -132,12 +132,24 @@ class CompiledStep:
         weights = self._weights
         return BlockCache(layers, slots, weights.key_heads, weights.width, weights.dtype)
 
-    def draw(
-        self, logits_BV: Tensor, seeds_B: Tensor, counts_B: Tensor, temperature: float, *out: Tensor
+    def step_and_draw(
+        self,
+        state_4B: Tensor,
+        live: int,
+        cache: BlockCache,
+        temperature: float,
+        drawn_BT: Tensor,
+        logprobs_BT2: Tensor,
     ) -> None:
-        """See `forward.Draw`."""
-        given = (as_array(part) for part in (logits_BV, seeds_B, counts_B))
-        self._draw(*given, np.float32(temperature), *(as_array(part) for part in out))
+        """See `forward.StepAndDraw`."""
+        weights = self._weights
+        self._prepare(live)
+        cosine, sine = weights.angles(cache.capacity)
+        self._whole(
+            weights.arrays, weights.numbers, self._cut, self._lanes, state_4B.numpy(), live, cache.slots,
+            cosine, sine, cache.keys, cache.values,
+            np.float32(temperature), drawn_BT.numpy(), logprobs_BT2.numpy(),
+        )  # fmt: skip
 
     def __call__(
         self, tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: BlockCache

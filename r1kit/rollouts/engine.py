@@ -144,39 +144,44 @@ class Engine:
     # -- decoding --------------------------------------------------------------------------------------------
 
     def _decode(self) -> None:
-        live = len(self.live)
+        live, params = len(self.live), self.params
+        longest = int(self.lengths[:live].max())
+        width = _multiple(longest + 1, _POSITIONS)
+        self._make_room()
+        if self.decoder.step_and_draw is not None and params.temperature > 0 and not _filtered(params):
+            self.cache.begin_step(width, None, self.slots if self.queue else live)
+            self.decoder.step_and_draw(
+                self.state_4B, live, self.cache, params.temperature, self.drawn_BT, self.logprobs_BT2
+            )
+        else:
+            self._step(live, width)
+        self.lengths[:live] += 1
+        self.counts[:live] += 1
+
+    def _step(self, live: int, width: int) -> None:
+        """The model's logits, a draw from them, and what follows for the rows' state."""
         rows = min(_multiple(live, self.decoder.rows), self.slots)
         tokens_R, lengths_R = self.state_4B[:2, :rows]
         counts_B, seeds_B = self.state_4B[2:, :live]
-        longest = int(self.lengths[:live].max())
-        width = _multiple(longest + 1, _POSITIONS)
         lengths_R[live:] = 0  # rows after the live ones must stay within what is reserved
         ragged = bool((self.lengths[:live] != width - 1).any())
         self.cache.begin_step(width, lengths_R if ragged else None, self.slots if self.queue else rows)
         masked = ragged and self.decoder.masked
         mask = _length_mask(lengths_R, width, self.model.dtype) if masked else None
         logits_BV = self.decoder.forward(tokens_R, lengths_R, mask, self.cache)[:live]
-        self._draw(logits_BV, seeds_B, counts_B, tokens_R[:live])
-        self.state_4B[1:3, :live] += 1
-        self.lengths[:live] += 1
-        self.counts[:live] += 1
-
-    def _draw(self, logits_BV: Tensor, seeds_B: Tensor, counts_B: Tensor, tokens_B: Tensor) -> None:
-        """Draw tokens and keep them, with their log-probabilities."""
-        live, params = len(self.live), self.params
-        if int(self.counts[:live].max()) >= self.drawn_BT.shape[1]:
-            pad = torch.nn.functional.pad
-            self.drawn_BT = pad(self.drawn_BT, (0, _OUTPUT_CHUNK))
-            self.logprobs_BT2 = pad(self.logprobs_BT2, (0, 0, 0, _OUTPUT_CHUNK))
-        if self.decoder.draw is not None and params.temperature > 0 and not _filtered(params):
-            drawn, logprobs = self.drawn_BT, self.logprobs_BT2
-            self.decoder.draw(logits_BV, seeds_B, counts_B, params.temperature, tokens_B, drawn, logprobs)
-            return
-        draw = sampling.draw(logits_BV, sampling.uniforms(seeds_B, counts_B), params)
-        tokens_B.copy_(draw.tokens)
+        draw = sampling.draw(logits_BV, sampling.uniforms(seeds_B, counts_B), self.params)
         rows_B = self.rows[:live]
         self.drawn_BT[rows_B, counts_B] = draw.tokens
         self.logprobs_BT2[rows_B, counts_B] = torch.stack((draw.logprobs, draw.sampling_logprobs), dim=-1)
+        tokens_R[:live] = draw.tokens
+        self.state_4B[1:3, :live] += 1
+
+    def _make_room(self) -> None:
+        """For one more token in the record of drawn ones."""
+        if int(self.counts[: len(self.live)].max()) >= self.drawn_BT.shape[1]:
+            pad = torch.nn.functional.pad
+            self.drawn_BT = pad(self.drawn_BT, (0, _OUTPUT_CHUNK))
+            self.logprobs_BT2 = pad(self.logprobs_BT2, (0, 0, 0, _OUTPUT_CHUNK))
 
     # -- retirement ------------------------------------------------------------------------------------------
 

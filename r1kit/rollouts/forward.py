@@ -34,8 +34,8 @@ class RowCache(Protocol):
 Forward = Callable[[Tensor, Tensor, Tensor | None, Any], Tensor]
 """(tokens_B, positions_B, additive mask (B, 1, 1, T) or None, cache) -> logits_BV"""
 
-Draw = Callable[[Tensor, Tensor, Tensor, float, Tensor, Tensor, Tensor], None]
-"""(logits_BV, seeds_B, counts_B, temperature, tokens_B, drawn_BT, logprobs_BT2), see `drawing.draw`"""
+StepAndDraw = Callable[[Tensor, int, Any, float, Tensor, Tensor], None]
+"""(state_4B, live rows, cache, temperature, drawn_BT, logprobs_BT2): a whole step, see `Engine`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Decoder:
     cache: Callable[[int, int, torch.device], RowCache] = SlotCache  # of (layers, slots, device)
     masked: bool = True  # whether the pass has to be told which positions a row does not have
     rows: int = 16  # computed in multiples: for each shape of a product oneDNN generates code anew
-    draw: Draw | None = None  # from the whole distribution; None: `sampling.draw`, as for all others
+    step_and_draw: StepAndDraw | None = None  # from the whole distribution, on the CPU
 
 
 def model_forward(model: Any) -> Forward:

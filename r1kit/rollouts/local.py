@@ -221,7 +221,7 @@ def _decoder(model: Any, weights: CompiledWeights | None) -> Decoder | None:
     """The fastest that there is for the model with its weights of now; None: the model's own pass."""
     if weights is not None:
         step = CompiledStep(weights)
-        return Decoder(step, step.cache, masked=False, rows=1, draw=step.draw)
+        return Decoder(step, step.cache, masked=False, rows=1, step_and_draw=step.step_and_draw)
     forward = lowered_forward(model)
     return Decoder(forward) if forward else None
 
