@@ -174,7 +174,7 @@ def test_rows_that_leave_and_enter_while_the_cache_grows_keep_their_own_past(slo
     for seed in range(4):
         order = torch.randperm(len(jobs), generator=torch.Generator().manual_seed(seed)).tolist()
         step = step_of(model)
-        decoder = Decoder(step, step.cache, masked=False, rows=1, draw=step.draw)
+        decoder = Decoder(step, step.cache, masked=False, rows=1, step_and_draw=step.step_and_draw)
         engine = Engine(model, make_tokenizer(), greedy, [jobs[i] for i in order], codes, slots, decoder)
         found = {}
         with torch.inference_mode(), decode_attention_in_use(model):
