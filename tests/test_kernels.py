@@ -310,13 +310,18 @@ def in_a_new_process(code: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.skipif(product_address(torch.float32) is None, reason="PyTorch without MKL")
 def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
     code = (
-        "import numpy as np; from r1kit.kernels import floats; x = np.ones(3, np.float32);"
-        "assert floats.highest(x) == 1; print(floats.highest.stats.cache_hits.total())"
+        "import torch; from r1kit.models.load import load_model, load_tokenizer as tokenizer;"
+        "from r1kit.rollouts.local import LocalSampler; from r1kit.rollouts.protocol import SamplingParams;"
+        "from r1kit.types import Prompt; from r1kit.kernels.decoding import step_and_draw as step;"
+        "sampler = LocalSampler(load_model('nano', torch.float32, 'cpu'), tokenizer('nano'));"
+        "sampler.sample([Prompt((3, 4, 5))], 1, SamplingParams(max_new_tokens=2), [0]);"
+        "print(step.stats.cache_hits.total(), step.stats.cache_misses.total())"
     )
-    found = [in_a_new_process(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() for _ in range(2)]
-    assert found == ["0", "1"]
+    found = [in_a_new_process(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.split() for _ in range(2)]
+    assert found == [["0", "1"], ["1", "0"]]
 
 
 def test_where_no_folder_can_be_written_each_process_compiles_for_itself() -> None:

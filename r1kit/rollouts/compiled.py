@@ -89,11 +89,12 @@ def compiled_weights(model: Any) -> CompiledWeights | None:
 
 
 def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
-    """Whether all layers have the same constants."""
+    """Whether all layers have the same constants, and the head draws tokens that the table knows."""
     epsilons = {norm.epsilon for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm)}
     scalings = {layer.scaling for layer in layers}
     of_heads = {norm.epsilon for layer in layers for norm in layer.head_norms or ()}
-    one = len(scalings) == 1 and len(of_heads) <= 1
+    known = model.lm_head.weight.shape == model.model.embed_tokens.weight.shape
+    one = known and len(scalings) == 1 and len(of_heads) <= 1
     return one and epsilons == {model.model.norm.variance_epsilon}
 
 
