@@ -235,6 +235,7 @@ def test_an_interrupted_caller_stops_all_pieces() -> None:
 
     def waiting(stop: Event) -> None:
         if begun.wait(60) == 0:
+            time.sleep(0.5)  # a signal just before the caller waits is seen when it has waited
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         stopped.append(stop.wait(60))
 

@@ -18,6 +18,8 @@ from r1kit.kernels.floats import store, widen
 from r1kit.kernels.products import product
 from r1kit.kernels.training import gate
 
+_MOST = np.float32(3e38)
+
 
 @compiled
 def take_rows(table: Any, tokens: Any, x: Any) -> None:
@@ -38,6 +40,8 @@ def normalise(x: Any, weight: Any, epsilon: Any, out: Any) -> None:
         for d in range(width):
             squares += row[d] * row[d]
         scale = np.float32(1.0) / np.sqrt(squares / np.float32(width) + np.float32(epsilon))
+        if squares > _MOST:  # the root's approximation would make NaN of infinity
+            scale = np.float32(0.0)
         for d in range(width):
             store(to, d, row[d] * scale * weight[d])
 

@@ -7,7 +7,7 @@ side by side use two cores better. PyTorch's operations and compiled loops run w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
 from typing import TypeVar
@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
-
+_LOOK = 0.5  # seconds after which the caller looks for signals again
 
 Piece = Callable[[Event], T]
 """Work that looks at its event now and then: once that is set, nobody wants the result any more."""
@@ -36,6 +36,8 @@ def in_threads(pieces: Sequence[Piece[T]]) -> list[T]:
             try:
                 futures = [pool.submit(partial(_run, piece, begin, stop)) for piece in pieces]
                 begin.set()
+                while wait(futures, timeout=_LOOK).not_done:  # a signal may come just before waiting begins
+                    pass
                 return [future.result() for future in futures]
             finally:
                 stop.set()  # before the pool waits for its threads
