@@ -324,6 +324,44 @@ def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
     assert found == [["0", "1"], ["1", "0"]]
 
 
+SAMPLE = """
+import hashlib, torch
+from transformers import LlamaConfig, LlamaForCausalLM
+from r1kit.rollouts.compiled import CompiledStep, compiled_weights
+torch.set_num_threads(1)
+torch.manual_seed(4)
+model = LlamaForCausalLM(LlamaConfig(
+    vocab_size=41, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+    tie_word_embeddings=True, initializer_range=0.5,
+)).eval()
+step = CompiledStep(compiled_weights(model))
+cache = step.cache(2, 6, torch.device("cpu"))
+state = torch.tensor([[3, 4, 5, 6, 7, 8], [0] * 6, [0] * 6, [1, 2, 3, 4, 5, 6]])
+drawn, logprobs = torch.zeros(6, 50, dtype=torch.int64), torch.zeros(6, 50, 2)
+for width in range(1, 51):
+    cache.begin_step(width, None, 6)
+    step.step_and_draw(state, 6, cache, 0.9, drawn, logprobs)
+assert logprobs.isfinite().all()
+print(hashlib.sha256(drawn.numpy().tobytes() + logprobs.numpy().tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(product_address(torch.float32) is None, reason="PyTorch without MKL")
+def test_machine_code_just_compiled_and_found_again_rounds_alike(tmp_path: Path) -> None:
+    def digest() -> str:
+        done = in_a_new_process(SAMPLE, NUMBA_CACHE_DIR=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    compiled_now = digest()
+    assert digest() == compiled_now
+    outer = [path for path in tmp_path.rglob("*") if "step_and_draw" in path.name or "attend-" in path.name]
+    assert len(outer) >= 4  # an index and machine code of each
+    for path in outer:
+        path.unlink()
+    assert digest() == compiled_now  # with parts that were found and parts that were not
+
+
 def test_where_no_folder_can_be_written_each_process_compiles_for_itself() -> None:
     code = (
         "import numpy as np; from r1kit.kernels import compiler, floats; x = np.arange(3, dtype=np.float32);"

@@ -3,6 +3,10 @@
 Numba keeps what it compiled of a file until that file changes, though it may hold parts of others. Here the
 folder is that of the sources of all kernels together: beside them, in the user's cache where that cannot be
 written, or where NUMBA_CACHE_DIR says.
+
+Every call of one compiled function in another is inlined. Otherwise a function found on disk calls the copies
+that were compiled into it, and one just compiled calls those of this process, which round differently: a run
+that goes on in another process would not repeat the first one bit for bit.
 """
 
 from __future__ import annotations
@@ -64,6 +68,8 @@ def _compiled(function: Callable[..., Any], maths: set[str]) -> Any:
     with _LOCK:  # threads may import kernels at the same time
         before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
         try:
-            return njit(nogil=True, cache=bool(_FOLDER), fastmath=maths, error_model="numpy")(function)
+            return njit(
+                nogil=True, cache=bool(_FOLDER), fastmath=maths, error_model="numpy", forceinline=True
+            )(function)
         finally:
             config.CACHE_DIR = before

@@ -54,7 +54,7 @@ def widen(number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(widen)
+@overload(widen, jit_options={"forceinline": True})
 def _widen(number: Any) -> Any:
     if number == types.uint16:
 
@@ -76,7 +76,7 @@ def store(array: Any, place: Any, number: Any) -> Any:
     raise NotImplementedError("only inside compiled functions")
 
 
-@overload(store)
+@overload(store, jit_options={"forceinline": True})
 def _store(array: Any, place: Any, number: Any) -> Any:
     if array.dtype == types.uint16:
 
