@@ -247,4 +247,5 @@ def test_long_texts_take_linear_time(piece: str) -> None:
         behaviour_counts(piece * (size // len(piece)), "en")
         return time.process_time() - start
 
-    assert seconds(100_000) < 1.0  # ten seconds a megabyte; a quadratic pattern would take minutes
+    # 0.3 seconds where nothing else runs; a quadratic pattern would take minutes
+    assert seconds(100_000) < 5.0
