@@ -75,6 +75,7 @@ CASES = (
     _sft("micro", 512, 4096),
     _sft("micro", 2048, 8192, "gradient_checkpointing=true"),
     _rl("llama-5M", 16, 200, 4096, "objective.kl_beta=0.01"),
+    _rl("llama-5M", 16, 200, 4096, "objective.importance_cap=2", "rollouts.staleness=1"),
     _sft("llama-5M", 1024, 4096, "precision=float32"),
     _sft("qwen2-20M", 1024, 4096),
     _sft("qwen2-20M", 1024, 4096, "gradient_checkpointing=true"),

@@ -9,7 +9,13 @@ from rich.console import Console
 
 from r1kit.learning.questions import Source
 from r1kit.learning.rl_loop import train_rl
-from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings, RLSettings
+from r1kit.learning.settings import (
+    BatchSettings,
+    ObjectiveSettings,
+    OptimizerSettings,
+    RLSettings,
+    RolloutSettings,
+)
 from r1kit.report.show import show
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
@@ -125,7 +131,11 @@ def test_a_task_out_of_reach_without_any_reward_is_told_as_such(tmp_path):
 
 def test_a_task_that_is_solved_is_too_easy_and_refilling_it_leaves_steps_empty(tmp_path):
     _, alarms, metrics = train(
-        tmp_path, task=AlwaysRight(), rubric=Paying(lambda text: 1.0), steps=6, refill_rounds=1
+        tmp_path,
+        task=AlwaysRight(),
+        rubric=Paying(lambda text: 1.0),
+        steps=6,
+        rollouts=RolloutSettings(refill_rounds=1),
     )
     told = first_told(alarms)
     assert (told["empty_step"], told["questions_too_easy"]) == (1, 6)

@@ -31,7 +31,7 @@ def test_the_published_algorithms_are_there_and_each_is_a_valid_stage():
 def test_an_algorithm_sets_nothing_but_what_belongs_to_one():
     for algorithm in ALGORITHMS.values():
         for key, value in algorithm.settings.items():
-            paths = [(key, inner) for inner in value] if key == "batch" else [(key,)]
+            paths = [(key, inner) for inner in value] if key in ("batch", "rollouts") else [(key,)]
             assert set(paths) <= set(GOVERNED)
 
 
@@ -40,7 +40,7 @@ def test_dapo_is_as_published():
     objective = stage.objective
     assert (objective.advantage, objective.loss, objective.aggregation) == ("grpo", "ppo", "token_mean")
     assert (objective.clip_low, objective.clip_high, objective.kl_beta) == (0.2, 0.28, 0.0)
-    assert (stage.refill_rounds, stage.batch.minibatches) == (9, 16)
+    assert (stage.rollouts.refill_rounds, stage.batch.minibatches) == (9, 16)
 
 
 def test_r1_is_as_published():
@@ -92,7 +92,7 @@ def test_a_later_layers_algorithm_replaces_what_earlier_ones_say_of_theirs(tmp_p
         2,
     )
     other = stage_of("stages.r1_zero.algorithm=cispo", recipe=mine)
-    assert (other.objective.clip_high, other.batch.minibatches, other.refill_rounds) == (4.0, 16, 0)
+    assert (other.objective.clip_high, other.batch.minibatches, other.rollouts.refill_rounds) == (4.0, 16, 0)
 
 
 def test_overrides_change_an_algorithm_in_any_order():
@@ -120,7 +120,7 @@ def test_an_unknown_algorithm_gets_the_nearest_name():
 def test_refilling_is_refused_where_groups_of_equal_rewards_teach():
     for name in ("best_of_n", "reinforce_pp"):
         with pytest.raises(RecipeError, match="groups of equal rewards teach too"):
-            stage_of(f"stages.r1_zero.algorithm={name}", "stages.r1_zero.refill_rounds=2")
+            stage_of(f"stages.r1_zero.algorithm={name}", "stages.r1_zero.rollouts.refill_rounds=2")
 
 
 def test_a_reward_is_not_normalised_twice():

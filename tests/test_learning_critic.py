@@ -322,7 +322,10 @@ def test_a_critic_without_an_optimizer_of_its_own_follows_the_policys_at_5_times
             {"critic": {"pretrain_steps": 100}, "objective": {"advantage": "gae"}},
             "100 of 100 steps leave the",
         ),
-        ({"critic": {}, "objective": {"advantage": "gae"}, "refill_rounds": 1}, "with the advantage 'gae'"),
+        (
+            {"critic": {}, "objective": {"advantage": "gae"}, "rollouts": {"refill_rounds": 1}},
+            "with the advantage 'gae'",
+        ),
         ({"group_size": 1}, "group_size: the advantage 'grpo' compares the responses of a group"),
     ],
 )

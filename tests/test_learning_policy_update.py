@@ -120,8 +120,8 @@ def test_settings_without_effect_or_with_a_wrong_gradient_are_refused():
         ObjectiveSettings(loss="cispo", dual_clip=3.0)
     with pytest.raises(ValueError, match="only 'k1' has the gradient of the KL there"):
         ObjectiveSettings(kl_in="reward")
-    with pytest.raises(ValueError, match="refill_rounds: with the advantage 'raw'"):
-        RLSettings(refill_rounds=1, objective=ObjectiveSettings(advantage="raw"))
+    with pytest.raises(ValueError, match=r"rollouts\.refill_rounds: with the advantage 'raw'"):
+        RLSettings(rollouts={"refill_rounds": 1}, objective=ObjectiveSettings(advantage="raw"))
 
 
 def test_the_kl_in_the_reward_is_nothing_against_a_fresh_reference():

@@ -38,7 +38,7 @@ class Model:
 
 
 def drawn(live: int, rounds: int) -> tuple[Model, list[RolloutGroup], RLSettings]:
-    settings = RLSettings(steps=9, questions_per_step=8, group_size=2, refill_rounds=rounds)
+    settings = RLSettings(steps=9, questions_per_step=8, group_size=2, rollouts={"refill_rounds": rounds})
     model = Model(live)
     questions = Questions({"a": Source(PROBLEMS)}, 9, 8, seed=3)
     return model, draw_step(model, questions, 4, settings, seed=5), settings
@@ -85,10 +85,10 @@ def expected(groups: list[RolloutGroup], rounds: int) -> list[int]:
 
 
 def test_refilling_is_refused_where_equal_rewards_teach_or_rounds_would_be_normalised_alone() -> None:
-    base = {"tasks": ("a",), "refill_rounds": 1}
+    base = {"tasks": ("a",), "rollouts": {"refill_rounds": 1}}
     with pytest.raises(ValueError, match="the teacher's reward teaches on every group"):
         RLStageSettings.model_validate({**base, "rewards": {"teacher": {"params": {"model": "base"}}}})
     with pytest.raises(ValueError, match=r"rewards\.format is normalised over a step"):
         RLStageSettings.model_validate({**base, "rewards": {"format": {"normalise": "batch"}}})
     fine = RLStageSettings.model_validate({**base, "rewards": {"format": 1.0}})
-    assert fine.refill_rounds == 1
+    assert fine.rollouts.refill_rounds == 1

@@ -28,6 +28,7 @@ from r1kit.learning.settings import (
     ObjectiveSettings,
     OptimizerSettings,
     RLSettings,
+    RolloutSettings,
 )
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
@@ -115,6 +116,14 @@ CRITICS = {
     for kind in ("separate", "head")
 }  # fmt: skip
 
+AHEAD = RL.model_copy(
+    update={
+        "rollouts": RolloutSettings(staleness=1),
+        "objective": RL.objective.model_copy(update={"importance_cap": 2.0}),
+    }
+)
+VARIANTS = {"": RL, "ahead": AHEAD, **CRITICS}
+
 
 def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3, progress=None, rubric=None):
     """Train to the end; the final weights, the summary."""
@@ -123,7 +132,8 @@ def run_rl(folder, stop=None, log_class=RunLog, settings=RL, seed=3, progress=No
     with log_class(folder) as log:
         summary = train_rl(
             model, tokenizer, {"echo": EchoTask()}, {"echo": Source(PROBLEMS)},
-            LocalSampler(model, tokenizer), rubric or SevensRubric(),
+            LocalSampler(model, tokenizer, apart=settings.rollouts.staleness > 0),
+            rubric or SevensRubric(),
             settings, seed=seed, workdir=folder / "checkpoints", log=log,
             progress=progress or Progress(quiet=True), stop=stop or StopFlag(),
         )  # fmt: skip
@@ -153,7 +163,7 @@ def die_while_saving(step):
 
 
 def killed_run(folder, moment, step, settings=""):
-    """Start or go on in a process of its own, which must die by SIGKILL; `settings`: a key of `CRITICS`."""
+    """Start or go on in a process of its own, which must die by SIGKILL; `settings`: a key of `VARIANTS`."""
     arguments = [sys.executable, __file__, str(folder), moment, str(step), settings]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False, env=env)
@@ -329,7 +339,7 @@ def test_a_critics_work_counts_among_the_operations(tmp_path):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    chosen = CRITICS.get(sys.argv[4], RL)
+    chosen = VARIANTS[sys.argv[4]]
     if sys.argv[2] == "saving":
         die_while_saving(int(sys.argv[3]))
         run_rl(Path(sys.argv[1]), settings=chosen)

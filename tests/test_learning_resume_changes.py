@@ -87,7 +87,7 @@ SCHEDULED = validate(
     RLSettings,
     {
         "steps": STEPS, "template": "chat", "save_every": SAVE_EVERY, "log_rollouts_share": 1.0,
-        "refill_rounds": 1,
+        "rollouts": {"refill_rounds": 1},
         "questions_per_step": {"points": {1: 3, 4: 2}},
         "group_size": {"points": {1: 2, 3: 5}},
         "sampling": {"max_new_tokens": 10, "temperature": {"shape": "linear", "points": {1: 1.0, 6: 0.5}}},

@@ -306,6 +306,24 @@ def test_stage_of_reinforcement_learning_by_hand() -> None:
     assert found.peak.total == max(sampling.total, learning.total)
 
 
+def test_sampling_beside_learning_takes_what_both_do() -> None:
+    count = SMALL.parameters
+    draws = Draws(responses=8, prompt=16, new=48)
+    training = Training(longest=64, sequences=8, budget=512, learned=48)
+    sampling, learning = estimate.reinforcement(SMALL, draws, training, WIDE, estimate.Company(), None).phases
+    found = estimate.reinforcement(SMALL, draws, training, WIDE, estimate.Company(older=True), None)
+    (both,) = found.phases
+    assert both.name == estimate.BESIDE
+    # the weights of the step before, and a copy to sample from
+    assert both.parts["older"] == 4 * count
+    assert both.parts["sampler"] == sampling.parts["sampler"] + 4 * count
+    for name in ("logits", "rollouts"):
+        assert both.parts[name] == sampling.parts[name] + learning.parts[name]
+    assert both.parts["cache"] == sampling.parts["cache"]
+    for name in ("weights", "gradients", "optimizer", "activations"):
+        assert both.parts[name] == learning.parts[name]
+
+
 def test_rows_stay_within_the_samplers_memory() -> None:
     huge = variant("llama", layers=32, kv_heads=8, heads=32, head_width=128)
     draws = Draws(responses=512, prompt=1000, new=31000)

@@ -190,13 +190,23 @@ def test_nothing_is_promised_where_nothing_suffices() -> None:
     assert together == [Change("batch.tokens_per_microbatch", 256, 756, False)]
 
 
-def test_disk_counts_reference_and_critic() -> None:
+def test_rollouts_of_the_same_step_are_a_way_out() -> None:
+    words = ["stages.r1_zero.objective.importance_cap=2", "stages.r1_zero.rollouts.staleness=1"]
+    settings = load_recipe("laptop-zero", words).stage("r1_zero").settings
+    assert alternatives(settings, lambda changed: 500 + 200 * changed.rollouts.staleness, 600) == [
+        Change("rollouts.staleness", 0, 500, True)
+    ]
+
+
+def test_disk_counts_reference_older_weights_and_critic() -> None:
     count, logs = 1_869_504, (64 << 20)
     plain = load_recipe("tiny", ["stages.r1_zero.keep_checkpoints=1", "stages.r1_zero.log_rollouts_share=0"])
     assert spaces(plain)["r1_zero"].checkpoints == 2 * 12 * count
     assert bytes_needed(plain, ["r1_zero"]) == (2 * 12 + 4) * count + logs
     kl = ["stages.r1_zero.keep_checkpoints=1", "stages.r1_zero.objective.kl_beta=0.1"]
     assert spaces(load_recipe("tiny", kl))["r1_zero"].checkpoints == 2 * 16 * count
+    older = ["stages.r1_zero.objective.importance_cap=2", "stages.r1_zero.rollouts.staleness=1"]
+    assert spaces(load_recipe("tiny", [kl[0], *older]))["r1_zero"].checkpoints == 2 * 16 * count
     words = ["stages.r1_zero.keep_checkpoints=1", "stages.r1_zero.algorithm=ppo"]  # it has a reference too
     assert spaces(load_recipe("tiny", words))["r1_zero"].checkpoints == 2 * (12 + 12 + 4) * count
 

@@ -95,7 +95,7 @@ _LOSS: Mapping[str, _Column] = {
 _WITH_IT: Mapping[str, _Column] = {
     "clip": _clip,
     "minibatches": lambda stage: str(stage.batch.minibatches),
-    "refill": lambda stage: str(stage.refill_rounds),
+    "refill": lambda stage: str(stage.rollouts.refill_rounds),
     "KL": _kl,
 }
 

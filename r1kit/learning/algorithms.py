@@ -18,7 +18,7 @@ MAX_NEW_TOKENS = "max_new_tokens"
 GOVERNED: tuple[tuple[str, ...], ...] = (
     ("objective",),
     ("critic",),
-    ("refill_rounds",),
+    ("rollouts", "refill_rounds"),
     ("batch", "minibatches"),
     ("batch", "rollout_epochs"),
 )
@@ -104,7 +104,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
                     "clip_low": 0.2,
                     "clip_high": 0.28,
                 },
-                "refill_rounds": 9,
+                "rollouts": {"refill_rounds": 9},
                 "batch": {"minibatches": 16},
             },
         ),

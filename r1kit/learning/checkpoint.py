@@ -1,8 +1,9 @@
 """Checkpoints of a training loop: whole folders of safetensors and JSON that appear at once or not at all.
 
 A folder `step-000040` holds the state after 40 steps: `model.safetensors`, `optimizer.safetensors`, with a
-reference model `reference.safetensors`, with a critic `critic.safetensors`, `critic_optimizer.safetensors`,
-and `state.json`. All randomness is derived from the seed and the step, so there is no generator to save.
+reference model `reference.safetensors`, with older weights for rollouts `older.safetensors`, with a critic
+`critic.safetensors`, `critic_optimizer.safetensors`, and `state.json`. All randomness is derived from the
+seed and the step, so there is no generator to save.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -47,7 +49,8 @@ class Checkpoints:
         folder: where they lie.
         keep: how many of the newest to keep.
         identity: settings, seed and data of the run, JSON-serialisable; a resume with others is refused.
-        reference: a model that is saved and restored beside the learner's.
+        company: other models by name that are saved and restored beside the learner's; None for one that the
+        run does without.
         critic: a learner that is, with its optimizer.
     """
 
@@ -56,14 +59,14 @@ class Checkpoints:
         folder: Path,
         keep: int,
         identity: Mapping[str, Any],
+        company: Mapping[str, nn.Module | None] = MappingProxyType({}),
         *,
-        reference: nn.Module | None = None,
         critic: Learner | None = None,
     ) -> None:
         self._folder = folder
         self._keep = keep
         self._identity = json.loads(json.dumps(identity))
-        self._reference = reference
+        self._company = {name: model for name, model in company.items() if model is not None}
         self._critic = critic
 
     def save(
@@ -79,8 +82,7 @@ class Checkpoints:
             "model": model_tensors(learner.model),
             "optimizer": optimizer_tensors(learner.model, learner.optimizer),
         }
-        if self._reference is not None:
-            tensors["reference"] = model_tensors(self._reference)
+        tensors |= {name: model_tensors(model) for name, model in self._company.items()}
         if self._critic is not None:
             tensors["critic"] = model_tensors(self._critic.model)
             tensors["critic_optimizer"] = optimizer_tensors(self._critic.model, self._critic.optimizer)
@@ -128,8 +130,8 @@ class Checkpoints:
             _load(learner, state["learner"], folder, "model", "optimizer")
             if self._critic is not None:
                 _load(self._critic, state["critic"], folder, "critic", "critic_optimizer")
-            if self._reference is not None:
-                load_model_tensors(self._reference, load_file(folder / "reference.safetensors"))
+            for name, model in self._company.items():
+                load_model_tensors(model, load_file(folder / f"{name}.safetensors"))
             notes += _software_changes(state["software"])
             return Resumed(state["step"], state["log_offsets"], state["extra"], tuple(notes))
         if folders:

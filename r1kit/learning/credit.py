@@ -92,7 +92,7 @@ def rollout_batch(groups: Sequence[RolloutGroup], credit: Credit, settings: RLSe
 
     The trained distribution is the one drawn from, so the sampler's log-probabilities are taken under its
     temperature. Truncated responses are in it if `objective.truncated` says so; groups whose rewards are all
-    equal are, unless others were asked for in their place (`settings.refill_rounds`).
+    equal are, unless others were asked for in their place (`settings.rollouts.refill_rounds`).
     """
     documents, advantages, logprobs = [], [], []
     as_drawn, leave_out = settings.sampling.temperature == 1.0, settings.objective.truncated == "leave_out"
@@ -114,7 +114,7 @@ def _trained(
     groups: Sequence[RolloutGroup], credit: Credit, settings: RLSettings
 ) -> tuple[Sequence[RolloutGroup], list[list[float]]]:
     """The groups that are trained on, with their advantages."""
-    if not settings.refill_rounds:
+    if not settings.rollouts.refill_rounds:
         return groups, credit.advantages_PG.tolist()
     live = (~dead_groups(credit.rewards_PG)).nonzero().flatten().tolist()
     return [groups[index] for index in live], credit.advantages_PG[live].tolist()

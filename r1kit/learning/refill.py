@@ -36,8 +36,8 @@ class Ask(Protocol):
 def draw_step(ask: Ask, questions: Asked, step: int, settings: RLSettings, seed: int) -> list[RolloutGroup]:
     """All groups of a step with its settings, also those that `rollout_batch` leaves out: the dead ones.
 
-    With `settings.refill_rounds` as many other questions are asked as groups were dead, at most so many
-    times. Source: dynamic sampling, DAPO, arXiv 2503.14476, section 3.2 and algorithm 1; there without a
+    With `settings.rollouts.refill_rounds` as many other questions are asked as groups were dead, at most so
+    many times. Source: dynamic sampling, DAPO, arXiv 2503.14476, section 3.2 and algorithm 1; there without a
     bound, so that a policy that solves everything, or nothing, would never get out.
     """
     ask_now = partial(
@@ -49,7 +49,7 @@ def draw_step(ask: Ask, questions: Asked, step: int, settings: RLSettings, seed:
         step=step,
     )
     groups = ask_now(questions(step), seed=seed)
-    for number in range(1, settings.refill_rounds + 1):
+    for number in range(1, settings.rollouts.refill_rounds + 1):
         missing = settings.questions_per_step - _live(groups)
         if missing <= 0:
             break

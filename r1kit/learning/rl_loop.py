@@ -8,7 +8,7 @@ off (`objectives/gae.py` says why).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from r1kit.learning import ranks
 from r1kit.learning.alarms import Alarm, Alarms, Rule
 from r1kit.learning.batch import Batch, no_rows
 from r1kit.learning.checkpoint import Checkpoints
+from r1kit.learning.collecting import Collector
 from r1kit.learning.compute import operations
 from r1kit.learning.credit import assign_credit, rollout_batch
 from r1kit.learning.critic import Critic, make_critic
@@ -34,7 +35,7 @@ from r1kit.learning.refill import draw_step
 from r1kit.learning.rollout_alarms import GROUP_RULES, ROLLOUT_RULES, hacking_rules
 from r1kit.learning.rollout_stats import rollout_metrics, rollout_rows, versions_behind
 from r1kit.learning.settings import RLSettings
-from r1kit.learning.timing import StepClock, TimedSampler
+from r1kit.learning.timing import StepClock
 from r1kit.learning.update_alarms import UPDATE_RULES
 from r1kit.models.reference import frozen_copy, refresh
 from r1kit.rewards.rubric import Rubric
@@ -45,6 +46,7 @@ from r1kit.tasks.protocol import Task
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
+from r1kit.types import RolloutGroup
 
 
 def train_rl(
@@ -80,45 +82,46 @@ def train_rl(
     """
     learner = _learner(policy, sources, settings)
     critic = make_critic(learner, settings)
-    reference = frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None
+    company = _frozen_copies(policy, settings)
     run = _identity(sources, rubric, settings, seed, difficulty)
-    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, run, reference=reference, critic=critic)
+    checkpoints = Checkpoints(workdir, settings.keep_checkpoints, run, company, critic=critic)
     start, saved = checkpoints.begin(learner, log, progress)
     questions = _questions(sources, settings, seed, difficulty, saved.get("questions"))
     summary: dict[str, float] = dict(saved.get("summary", {}))
     alarms = Alarms(_alarm_rules(rubric, len(sources) > 1, settings), saved.get("alarms"))
-    timed = _timed(sampler, policy, start)
-    ask = partial(collect, tasks=tasks, sampler=timed, rubric=rubric, tokenizer=tokenizer)
-
-    with progress.bar(name, settings.steps, start) as bar:
+    ask = partial(collect, tasks=tasks, rubric=rubric, tokenizer=tokenizer)
+    draw = partial(_drawn, ask, questions, settings, seed)
+    collector = Collector(draw, sampler, policy, company["older"], start)
+    with progress.bar(name, settings.steps, start) as bar, collector:
         for done in _steps_left(start, summary, settings):
-            clock, step_seed = StepClock(timed), seeds.derive(seed, "step", done)
+            clock, step_seed = StepClock(), seeds.derive(seed, "step", done)
             now = settings.at(done)
             learner.settle(now.optimizer.learning_rate, now.sampling.temperature)
-            groups = draw_step(ask, questions, done, now, step_seed)
+            groups, spent = collector.take(done)
+            asked, to_ask = questions.learn(groups), questions.state()
+            ended = done == settings.steps or _spent(summary, settings, spent.tokens)
             credit = assign_credit(groups, settings.objective.advantage)
             credit.require_scored(settings.limits.unscored_share)
             batch = rollout_batch(groups, credit, now)
             clock.collected()
 
+            collector.go_ahead(done, last=ended)
             batch, opinion = _with_opinion(learner, batch, teacher, done)
-            age = versions_behind(groups, timed.version)
-            stats = update_policy(learner, batch, now, reference, step_seed, critic) | opinion
+            age = versions_behind(groups, done - 1) | opinion
+            stats = update_policy(learner, batch, now, company["reference"], step_seed, critic)
             _require_progress(learner, critic, settings.limits.skipped_updates)
-            timed.update(policy)
-            _refresh(reference, policy, done, settings)
-            timings, counts = clock.learned(0 if batch is None else int(batch.lengths_B.sum()))
+            collector.learned()
+            _refresh(company["reference"], policy, done, settings)
+            timings, counts = clock.learned(spent, 0 if batch is None else int(batch.lengths_B.sum()))
             log.timings(done, timings)
-            metrics = rollout_metrics(groups, credit, tokenizer) | age | stats | counts
-            metrics |= questions.learn(groups)
+            metrics = rollout_metrics(groups, credit, tokenizer) | age | stats | counts | asked
             _tell(alarms.look(metrics), log, progress, name, done)
             log.metrics(done, metrics)
             log.rollouts(done, rollout_rows(groups, credit, tokenizer, now.log_rollouts_share, step_seed))
             summary = _summary(summary, metrics, done, learner, critic)
-            ended = done == settings.steps or _spent(summary, settings)
             stopping = stop.requested  # read once: a signal after this line is for the next step
             if ended or _due(done, settings.save_every) or stopping:
-                extra = {"summary": summary, "alarms": alarms.history, "questions": questions.state()}
+                extra = {"summary": summary, "alarms": alarms.history, "questions": to_ask}
                 checkpoints.save(done, learner, log_offsets=log.offsets(), extra=extra)
             bar.update(done, **{name: metrics[name] for name in _SUMMARISED})
             if ended:
@@ -128,11 +131,25 @@ def train_rl(
     return summary
 
 
-def _timed(sampler: Sampler, policy: nn.Module, start: int) -> TimedSampler:
-    timed = TimedSampler(sampler)
-    timed.update(policy)
-    timed.version = start  # completions name the number of updates whether or not the run was interrupted
-    return timed
+def _drawn(
+    ask: Callable[..., list[RolloutGroup]],
+    questions: Asked,
+    settings: RLSettings,
+    seed: int,
+    step: int,
+    sampler: Sampler,
+) -> list[RolloutGroup]:
+    """The scored groups of a step."""
+    step_seed = seeds.derive(seed, "step", step)
+    return draw_step(partial(ask, sampler=sampler), questions, step, settings.at(step), step_seed)
+
+
+def _frozen_copies(policy: nn.Module, settings: RLSettings) -> dict[str, nn.Module | None]:
+    """The reference, and the policy of the step before; None for what the run does without."""
+    return {
+        "reference": frozen_copy(policy) if settings.ever("objective.kl_beta") > 0 else None,
+        "older": frozen_copy(policy) if settings.rollouts.staleness else None,
+    }
 
 
 def _steps_left(start: int, summary: Mapping[str, float], settings: RLSettings) -> range:
@@ -140,10 +157,10 @@ def _steps_left(start: int, summary: Mapping[str, float], settings: RLSettings) 
     return range(start + 1, start + 1 if _spent(summary, settings) else settings.steps + 1)
 
 
-def _spent(summary: Mapping[str, float], settings: RLSettings) -> bool:
-    """Whether the run has sampled all the tokens that it may."""
+def _spent(summary: Mapping[str, float], settings: RLSettings, more: int = 0) -> bool:
+    """Whether the run, with so many tokens more, has sampled all that it may."""
     limit = settings.limits.sampled_tokens
-    return limit is not None and summary.get("sampled_tokens", 0.0) >= limit
+    return limit is not None and summary.get("sampled_tokens", 0.0) + more >= limit
 
 
 def _learner(policy: nn.Module, sources: Mapping[str, Source], settings: RLSettings) -> Learner:

@@ -124,8 +124,8 @@ GROUP_RULES = (
         "warning",
         ("dead_groups", "dead_groups/"),
         _dead("right"),
-        "the questions have become too easy and teach nothing; ask harder ones, set refill_rounds so that "
-        "others are asked in their place, or end the run here",
+        "the questions have become too easy and teach nothing; ask harder ones, set "
+        "rollouts.refill_rounds so that others are asked in their place, or end the run here",
     ),
     Rule(
         "questions_too_hard",

@@ -53,8 +53,8 @@ def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: A
 
 
 def versions_behind(groups: Sequence[RolloutGroup], version: int) -> dict[str, float]:
-    """ "staleness/versions": the mean over all rollouts of how many weight updates before `version` of the
-    sampler's weights they were drawn.
+    """ "staleness/versions": the mean over all rollouts of how many steps before `version` steps were learned
+    the weights are that they were drawn from.
     """
     drawn = [r.completion.policy_version for group in groups for r in group.rollouts]
     return {"staleness/versions": _mean([version - number for number in drawn])}

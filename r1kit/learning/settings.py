@@ -180,6 +180,20 @@ class LimitSettings(Settings):
     """It fails when more than this many updates in a row were not finite."""
 
 
+class RolloutSettings(Settings):
+    """How a step of reinforcement learning comes by its rollouts."""
+
+    refill_rounds: int = Field(default=0, ge=0)
+    """Groups whose rewards are all equal are left out and as many other questions asked in their place, by
+    the step's shares, at most so many times (DAPO's dynamic sampling). What does not come from the reward, KL
+    and entropy bonus, is then not learned on them either. 0 trains on the groups as they come."""
+    staleness: int = Field(default=0, ge=0, le=1)
+    """With 1 a step's rollouts are sampled and graded beside the updates of the step before, from the weights
+    before these: for graders and samplers that leave the learner's processor free. It needs
+    `objective.importance_cap`, takes the memory of two more copies of the weights, and repeats itself bit by
+    bit as 0 does, where every step waits for rollouts of its own weights."""
+
+
 class RLSettings(Settings):
     """One reinforcement-learning run."""
 
@@ -207,10 +221,8 @@ class RLSettings(Settings):
     """Newest checkpoints kept."""
     log_rollouts_share: float = Field(default=0.05, ge=0, le=1)
     """Seeded share of the groups that are written to rollouts.jsonl, each with all its rollouts."""
-    refill_rounds: int = Field(default=0, ge=0)
-    """Groups whose rewards are all equal are left out and as many other questions asked in their place, by
-    the step's shares, at most so many times (DAPO's dynamic sampling). What does not come from the reward, KL
-    and entropy bonus, is then not learned on them either. 0 trains on the groups as they come."""
+    rollouts: RolloutSettings = RolloutSettings()
+    """How a step comes by its rollouts."""
     limits: LimitSettings = LimitSettings()
     """What ends the run, or fails it."""
     schedules: dict[str, Schedule] = Field(default={})
@@ -270,9 +282,14 @@ class RLSettings(Settings):
                 f"group_size: the advantage {name!r} compares the responses of a group, one alone teaches"
                 " nothing; use at least 2, or the advantage 'gae' or 'raw'"
             )
-        if self.refill_rounds and not self.objective.compares_groups:
+        if self.rollouts.staleness and self.objective.importance_cap is None:
             raise ValueError(
-                f"refill_rounds: with the advantage {name!r} groups of equal rewards teach too; use 0"
+                "rollouts.staleness: rollouts of older weights need objective.importance_cap (2 is usual)"
+            )
+        if self.rollouts.refill_rounds and not self.objective.compares_groups:
+            raise ValueError(
+                f"rollouts.refill_rounds: with the advantage {name!r} groups of equal rewards teach too;"
+                " use 0"
             )
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -28,6 +29,11 @@ class TimedSampler:
     def version(self, value: int) -> None:
         self._sampler.version = value
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether the sampler inside reads the policy's own weights."""
+        return self._sampler.shares_weights
+
     def sample(
         self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
     ) -> list[tuple[Completion, ...]]:
@@ -43,30 +49,40 @@ class TimedSampler:
         self._sampler.update(model)
 
 
-class StepClock:
-    """Times one step: made when it begins, told when collecting has ended, asked when learning has."""
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the rollouts of a step took."""
 
-    def __init__(self, sampler: TimedSampler) -> None:
-        self._sampler = sampler
-        self._sampled_before = (sampler.seconds, sampler.tokens)
+    tokens: int  # sampled
+    sampling: float  # seconds of the sampler
+    grading: float  # seconds of the rest: writing prompts, verifying, scoring
+
+
+class StepClock:
+    """Times one step: made when it begins, told when its rollouts are there, asked when it is learned."""
+
+    def __init__(self) -> None:
         self._began = self._collected = time.perf_counter()
 
     def collected(self) -> None:
         """The rollouts are sampled and graded."""
         self._collected = time.perf_counter()
 
-    def learned(self, learner_tokens: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Seconds and tokens per second of the step, whose update read `learner_tokens`; then the tokens."""
+    def learned(self, spent: Spent, learner_tokens: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Seconds and tokens per second of the step, whose update read `learner_tokens`; then the tokens.
+
+        "seconds/waiting" are those in which the loop had nothing to do but wait for rollouts: those of
+        sampling and grading, unless these were done beside the updates of the step before.
+        """
         now = time.perf_counter()
-        sampling = self._sampler.seconds - self._sampled_before[0]
         learning = now - self._collected
-        sampled = self._sampler.tokens - self._sampled_before[1]
         timings = {
             "seconds": now - self._began,
-            "seconds/sampling": sampling,
-            "seconds/grading": self._collected - self._began - sampling,
+            "seconds/sampling": spent.sampling,
+            "seconds/grading": spent.grading,
             "seconds/learning": learning,
-            "tokens_per_second/sampling": sampled / max(sampling, 1e-9),
+            "seconds/waiting": self._collected - self._began,
+            "tokens_per_second/sampling": spent.tokens / max(spent.sampling, 1e-9),
             "tokens_per_second/learning": learner_tokens / max(learning, 1e-9),
         }
-        return timings, {"tokens": float(learner_tokens), "sampled_tokens": float(sampled)}
+        return timings, {"tokens": float(learner_tokens), "sampled_tokens": float(spent.tokens)}

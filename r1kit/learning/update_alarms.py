@@ -195,8 +195,9 @@ UPDATE_RULES = (
         "warning",
         ("logprob_gap/mean", "logprob_gap/correlation"),
         _gap,
-        "the rollouts are in truth another policy's; set objective.importance_cap: 2 and batch.precision: "
-        "float32, and check that sampler and learner use the same weights, temperature and chat template",
+        "the rollouts are in truth another policy's; set objective.importance_cap: 2, batch.precision: "
+        "float32 and rollouts.staleness: 0, and check that sampler and learner use the same weights, "
+        "temperature and chat template",
     ),
     Rule(
         "gradient_spike",
@@ -236,8 +237,8 @@ UPDATE_RULES = (
         "warning",
         ("trained_sequences",),
         _empty,
-        "all groups had equal rewards or all responses were left out; raise refill_rounds, group_size or "
-        "sampling.max_new_tokens, or ask questions that it solves about half the time",
+        "all groups had equal rewards or all responses were left out; raise rollouts.refill_rounds, "
+        "group_size or sampling.max_new_tokens, or ask questions that it solves about half the time",
     ),
     Rule(
         "critic_explains_nothing",

@@ -33,10 +33,13 @@ _LEFT = 0.5
 the next rollouts are sampled; measured 0.5 to 0.8 (docs/memory.md)."""
 
 PARTS = (
-    *("process", "weights", "gradients", "optimizer", "reference", "critic", "other models"),
+    *("process", "weights", "gradients", "optimizer", "reference", "older", "critic", "other models"),
     *("sampler", "cache", "activations", "logits", "rollouts"),
 )
 """The names of parts, in the order in which they are shown."""
+BESIDE = "sampling beside learning"
+"""The one phase of reinforcement learning whose rollouts are sampled during updates."""
+_COPIES = ("reference", "older")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Company:
 
     reference: bool = False
     critic: bool = False  # a separate one; a head costs next to nothing
+    older: bool = False  # the weights of the step before, of which rollouts are sampled during an update
     others: Sequence[ModelShape] = field(default=())  # teacher and reward models, in the numbers of products
 
 
@@ -98,17 +102,24 @@ def reinforcement(
     company: Company,
     device_memory: int | None,
 ) -> Estimate:
-    """Sampling and learning in turn, with one sampler that shares or copies the learner's weights."""
+    """Sampling and learning in turn, with one sampler that shares or copies the learner's weights; or beside
+    each other where there are older weights.
+    """
     micro, found = largest(shape, training, arithmetic)
     held = _models(shape, company, arithmetic)
-    if arithmetic.narrow:
+    if arithmetic.narrow or company.older:
         held["sampler"] = shape.parameters * arithmetic.number
     drawn = _sampling(shape, draws, arithmetic, device_memory, held)
+    batch = _BATCH_TOKEN * draws.responses * draws.length
+    data = {"rollouts": rollouts.HELD_TOKEN * draws.responses * draws.new + batch}
+    if company.older:
+        both = _learning(shape, micro, found, drawn.parts)
+        both["logits"] += drawn.parts["logits"]
+        both["rollouts"] += data["rollouts"]
+        return Estimate((Phase(BESIDE, both),))
     if arithmetic.device == "cpu":
         left = {"activations": round(_LEFT * found.total)}
         drawn = Phase(drawn.name, {**drawn.parts, **left})
-    batch = _BATCH_TOKEN * draws.responses * draws.length
-    data = {"rollouts": rollouts.HELD_TOKEN * draws.responses * draws.new + batch}
     return Estimate((drawn, Phase("learning", _learning(shape, micro, found, held) | data)))
 
 
@@ -123,8 +134,7 @@ def _models(shape: ModelShape, company: Company, arithmetic: Arithmetic) -> dict
     count = shape.parameters
     weights = {"weights": WEIGHT * count, "optimizer": MOMENTS * count}
     found = {"process": process(shape, arithmetic), **weights}
-    if company.reference:
-        found["reference"] = WEIGHT * count
+    found |= {name: WEIGHT * count for name in _COPIES if getattr(company, name)}
     if company.critic:
         found["critic"] = (WEIGHT + MOMENTS) * count
     if company.others:

@@ -2,8 +2,8 @@
 memory.
 
 `python -m r1kit.memory.measure` reads one `Work` as JSON and writes `{"sampling": bytes, "learning":
-bytes}`, what was resident at most in each phase (Linux: VmHWM; elsewhere and on CUDA the process's or
-device's peak so far).
+bytes}`, or one number where both are done beside each other: what was resident at most in each phase (Linux:
+VmHWM; elsewhere and on CUDA the process's or device's peak so far).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from r1kit.learning.learner import Learner
 from r1kit.learning.losses import supervised_loss
 from r1kit.learning.policy_update import update_policy
 from r1kit.learning.settings import BatchSettings, OptimizerSettings, RLSettings
+from r1kit.memory.estimate import BESIDE
 from r1kit.models.precision import Precision, resolve
 from r1kit.models.reference import frozen_copy
 from r1kit.rollouts.local import LocalSampler
@@ -123,12 +126,23 @@ def _reinforcement(model: nn.Module, work: Work, settings: RLSettings) -> dict[s
     settings = settings.model_copy(update={"batch": batch})
     temperature = settings.sampling.temperature
     learner = Learner(model, settings.optimizer, settings.batch, total_updates=2, temperature=temperature)
-    sampler = LocalSampler(model, _Tokens(), dtype=resolve(settings.batch.precision, work.device))
+    ahead = settings.rollouts.staleness > 0
+    dtype = resolve(settings.batch.precision, work.device)
+    sampler = LocalSampler(model, _Tokens(), dtype=dtype, apart=ahead)
     critic = make_critic(learner, settings)
     reference = frozen_copy(model) if settings.ever("objective.kl_beta") > 0 else None
+    older = frozen_copy(model) if ahead else None  # as the loop keeps it
     update_policy(learner, _batch(work, model), settings, reference, 1, critic)
     sampler.update(model)
     first = _start(work.device)
+    if older is not None:
+        held, threads = _sample(sampler, work, model), torch.get_num_threads()
+        with ThreadPoolExecutor(1, initializer=partial(torch.set_num_threads, threads)) as beside:
+            drawn = beside.submit(_sample, sampler, work, model)
+            update_policy(learner, _batch(work, model), settings, reference, 2, critic)
+        assert len(held) == len(drawn.result())  # those of two steps are there at the same time
+        return {BESIDE: max(peak(work.device), first)}
+
     rollouts = _sample(sampler, work, model)
     found = {"sampling": max(peak(work.device), first)}
     _start(work.device)

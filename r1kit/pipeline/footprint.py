@@ -189,6 +189,7 @@ def _rl(spec: StageSpec, settings: RLStageSettings, scene: Scene) -> Estimate:
     company = Company(
         reference=settings.ever("objective.kl_beta") > 0,
         critic=settings.critic is not None and settings.critic.kind == "separate",
+        older=settings.rollouts.staleness > 0,
         others=[scene.shape(need.source) for need in spec.needs if need.makes != "dataset"],
     )
     arithmetic = machine.arithmetic(settings.batch.precision)

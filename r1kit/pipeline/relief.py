@@ -24,6 +24,7 @@ SETTINGS: Mapping[type[Settings], Sequence[str]] = {
     RLStageSettings: (
         *(f"batch.{name}" for name in _TRAINING),
         *("sampling.max_new_tokens", "group_size", "questions_per_step", "objective.kl_beta"),
+        "rollouts.staleness",
     ),
     SFTStageSettings: (*(f"training.batch.{name}" for name in _TRAINING), "training.tokens_per_batch"),
     CorpusTrainingSettings: (*(f"training.batch.{name}" for name in _TRAINING), "training.tokens_per_batch"),
@@ -110,9 +111,9 @@ def _values(key: str, value: Any) -> Iterator[Any]:
     if name == "gradient_checkpointing":
         if not value:
             yield True
-    elif name == "kl_beta":
+    elif name in ("kl_beta", "staleness"):
         if value:
-            yield 0.0
+            yield 0
     elif value is not None:
         number = int(value)
         while number // 2 >= LEAST.get(name, 1):

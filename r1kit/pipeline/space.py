@@ -73,6 +73,7 @@ def _bytes_per_parameter(spec: StageSpec) -> int:
     settings, size = spec.settings, _TRAINED
     if isinstance(settings, RLStageSettings):
         size += _WEIGHTS if settings.ever("objective.kl_beta") > 0 else 0
+        size += _WEIGHTS if settings.rollouts.staleness else 0
         size += _TRAINED if settings.critic is not None and settings.critic.kind == "separate" else 0
     return size
 

@@ -44,6 +44,7 @@ class LocalSampler:
         dtype: number format to decode in. When it differs from the model's, the sampler keeps a converted
         copy of the weights, refreshed by `update`; otherwise it reads the model's own weights. While it
         samples from a small model (see `compiled`), most of them are there a second time.
+        apart: keep a copy in any case, so that it can sample while the model learns.
 
     Raises ModelError for a model whose cache or attention the sampler cannot represent.
     """
@@ -55,6 +56,7 @@ class LocalSampler:
         *,
         max_batch: int | None = None,
         dtype: torch.dtype | None = None,
+        apart: bool = False,
     ) -> None:
         source: Any = model
         if source.config._attn_implementation not in ("sdpa", "eager"):
@@ -67,8 +69,8 @@ class LocalSampler:
         self.max_batch = max_batch
         self._rows = max_batch or 0  # decoded at once
         self._position = 0  # bytes in the cache, once it is known
-        self._shared = dtype is None or dtype == source.dtype
-        self._model: Any = source if self._shared else converted_copy(source, dtype or source.dtype)
+        self.shares_weights = not apart and (dtype is None or dtype == source.dtype)
+        self._model: Any = source if self.shares_weights else converted_copy(source, dtype or source.dtype)
         self._context = context_limit(source)
         self._known: int = source.get_input_embeddings().weight.shape[0]  # tokens
         self._ends = stopping.end_tokens(source, tokenizer)

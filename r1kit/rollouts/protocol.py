@@ -33,6 +33,11 @@ class Sampler(Protocol):
     version: int
     """Weight updates received so far; recorded in every completion."""
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether it reads the policy's own weights, so that it cannot sample while they change."""
+        ...
+
     def sample(
         self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
     ) -> list[tuple[Completion, ...]]:

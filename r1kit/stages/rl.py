@@ -49,7 +49,8 @@ class RLStage:
         asked = dict.fromkeys(settings.difficulty.levels, 1.0) if settings.difficulty else settings.tasks
         sources = question_sources(context.tasks, asked, derive(context.seed, "problems"))
         policy, tokenizer = load_source(start, torch.float32, context.device)
-        sampler = LocalSampler(policy, tokenizer, dtype=resolve(settings.batch.precision, context.device))
+        dtype, apart = resolve(settings.batch.precision, context.device), settings.rollouts.staleness > 0
+        sampler = LocalSampler(policy, tokenizer, dtype=dtype, apart=apart)
         summary = train_rl(
             policy,
             tokenizer,

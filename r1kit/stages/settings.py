@@ -139,16 +139,17 @@ class RLStageSettings(RLSettings):
 
     @model_validator(mode="after")
     def _refilling_knows_all_that_is_learned(self) -> Self:
-        if not self.refill_rounds:
+        if not self.rollouts.refill_rounds:
             return self
         if TEACHER in self.rewards:
             raise ValueError(
-                "refill_rounds: the teacher's reward teaches on every group, none is dead; use 0"
+                "rollouts.refill_rounds: the teacher's reward teaches on every group, none is dead; use 0"
             )
         for name, term in self.rewards.items():
             if isinstance(term, RewardTerm) and term.normalise == "batch":
                 raise ValueError(
-                    f"refill_rounds: rewards.{name} is normalised over a step, but rounds are graded alone"
+                    f"rollouts.refill_rounds: rewards.{name} is normalised over a step, but rounds are"
+                    " graded alone"
                 )
         return self
 
