@@ -56,7 +56,12 @@ class ScriptedSampler:
         self.seeds: list[int] = []
 
     def sample(
-        self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        params: SamplingParams,
+        seeds: Sequence[int],
+        finished: Any = None,
     ) -> list[tuple[Completion, ...]]:
         self.prompts, self.seeds = list(prompts), list(seeds)
         return [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from r1kit.rollouts.protocol import Sampler, SamplingParams
+from r1kit.rollouts.protocol import Finished, Sampler, SamplingParams
 from r1kit.types import Completion, Prompt
 
 
@@ -35,11 +35,16 @@ class TimedSampler:
         return self._sampler.shares_weights
 
     def sample(
-        self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        params: SamplingParams,
+        seeds: Sequence[int],
+        finished: Finished | None = None,
     ) -> list[tuple[Completion, ...]]:
         """What the sampler inside draws."""
         began = time.perf_counter()
-        completions = self._sampler.sample(prompts, group_size, params, seeds)
+        completions = self._sampler.sample(prompts, group_size, params, seeds, finished)
         self.seconds += time.perf_counter() - began
         self.tokens += sum(len(completion.tokens) for group in completions for completion in group)
         return completions

@@ -1,4 +1,4 @@
-"""From problems to scored groups: render, sample, read, verify, score."""
+"""From problems to scored groups: render, sample, read, verify (beside sampling where it pays), score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from r1kit import seeds
 from r1kit.errors import UnknownNameError
 from r1kit.rewards.registry import RewardInput
-from r1kit.rewards.rubric import Rubric, grade_many
+from r1kit.rewards.rubric import Rubric
+from r1kit.rollouts.grading import Grading
 from r1kit.rollouts.protocol import Sampler, SamplingParams
 from r1kit.tasks.protocol import Task
 from r1kit.text.templates import render
@@ -48,20 +49,21 @@ def collect(
         if problem.task not in tasks:
             raise UnknownNameError("task", problem.task, tasks, f"problem {problem.id}")
     prompts = [render(template, problem, tokenizer) for problem in problems]
-    drawn = sampler.sample(prompts, group_size, params, _group_seeds(problems, seed))
-    pairs = [
-        (problem, completion)
-        for problem, completions in zip(problems, drawn, strict=True)
-        for completion in completions
-    ]
+    asked = [problem for problem in problems for _ in range(group_size)]
+    with Grading(asked, tasks) as grading:
+        finished = grading.take if grading.wanted else None
+        drawn = sampler.sample(prompts, group_size, params, _group_seeds(problems, seed), finished)
+        completions = [completion for group in drawn for completion in group]
+        graded = grading.results(completions)
     samples = [
-        RewardInput(*pair, *graded) for pair, graded in zip(pairs, grade_many(pairs, tasks), strict=True)
+        RewardInput(problem, completion, *found)
+        for problem, completion, found in zip(asked, completions, graded, strict=True)
     ]
     scored = [None] * len(samples) if rubric is None else rubric.outcomes(samples, steps_left, step)
     rollouts = (_rollout(sample, outcome) for sample, outcome in zip(samples, scored, strict=True))
     return [
-        RolloutGroup(problem, prompt, tuple(islice(rollouts, len(completions))))
-        for problem, prompt, completions in zip(problems, prompts, drawn, strict=True)
+        RolloutGroup(problem, prompt, tuple(islice(rollouts, len(group))))
+        for problem, prompt, group in zip(problems, prompts, drawn, strict=True)
     ]
 
 

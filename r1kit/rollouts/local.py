@@ -11,7 +11,7 @@ differently in the last bit, so exact repetition needs the same call; in float32
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ from r1kit.rollouts.engine import Engine, Job, Response
 from r1kit.rollouts.forward import Decoder
 from r1kit.rollouts.lowered import lowered_forward
 from r1kit.rollouts.memory import position_bytes, rows_within_memory
-from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.protocol import Finished, SamplingParams
 from r1kit.rollouts.threads import decode, most_threads
 from r1kit.types import Completion, Prompt
 
@@ -77,7 +77,12 @@ class LocalSampler:
         self._tables: dict[tuple[str, ...], Tensor] = {}
 
     def sample(
-        self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        params: SamplingParams,
+        seeds: Sequence[int],
+        finished: Finished | None = None,
     ) -> list[tuple[Completion, ...]]:
         """See `Sampler.sample`. Raises ModelError for a prompt that leaves no room in the model's context."""
         jobs = [
@@ -87,11 +92,21 @@ class LocalSampler:
         ]
         if not jobs:
             return [() for _ in prompts]
+        done: dict[int, Completion] = {}
+
+        def complete(responses: Sequence[Response]) -> None:
+            places = [response.job.index for response in responses]
+            completions = self._completions(responses, [prompts[i // group_size] for i in places], params)
+            for place, completion in zip(places, completions, strict=True):
+                done[place] = completion
+                if finished is not None:
+                    finished(place, completion)
+
         with self._decoding():
-            found = self._decoded(jobs, params)
-        found.sort(key=lambda response: response.job.index)
-        completions = self._completions(found, [prompts[r.job.index // group_size] for r in found], params)
-        return [tuple(completions[i : i + group_size]) for i in range(0, len(completions), group_size)]
+            found = self._decoded(jobs, params, None if finished is None else complete)
+        if finished is None:  # all texts at once
+            complete(found)
+        return [tuple(done[i + g] for g in range(group_size)) for i in range(0, len(jobs), group_size)]
 
     def stream(self, prompt: Prompt, params: SamplingParams, seed: int) -> Generator[str, None, Completion]:
         """Yield the response's text piece by piece (the prefill first, if any); returns the completion.
@@ -152,8 +167,13 @@ class LocalSampler:
             )
         return Job(index, prompt.tokens, seed, room)
 
-    def _decoded(self, jobs: Sequence[Job], params: SamplingParams) -> list[Response]:
-        """The responses to all jobs."""
+    def _decoded(
+        self,
+        jobs: Sequence[Job],
+        params: SamplingParams,
+        told: Callable[[Sequence[Response]], None] | None,
+    ) -> list[Response]:
+        """The responses to all jobs; `told` gets them as they end."""
         self._prepare(jobs, params)
         weights = compiled_weights(self._model)
         threads = 1 if weights is None else most_threads(len(jobs), self._rows)
@@ -161,7 +181,7 @@ class LocalSampler:
         def engine(part: Sequence[Job]) -> Engine:
             return self._engine(part, params, weights, self._rows // threads)
 
-        return decode(engine, jobs, threads)
+        return decode(engine, jobs, threads, told)
 
     def _prepare(self, jobs: Sequence[Job], params: SamplingParams) -> None:
         """Settle what ends a response and how many rows to decode at once."""

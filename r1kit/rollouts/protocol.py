@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pydantic import Field
@@ -27,6 +27,10 @@ class SamplingParams(Settings):
     """Strings that end a response. The text keeps the stop string and drops what follows it."""
 
 
+Finished = Callable[[int, Completion], None]
+"""(p * group_size + i, sample i of prompt p) -> nothing; called by any thread, soon done"""
+
+
 class Sampler(Protocol):
     """Draws responses of the current policy."""
 
@@ -39,7 +43,12 @@ class Sampler(Protocol):
         ...
 
     def sample(
-        self, prompts: Sequence[Prompt], group_size: int, params: SamplingParams, seeds: Sequence[int]
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        params: SamplingParams,
+        seeds: Sequence[int],
+        finished: Finished | None = None,
     ) -> list[tuple[Completion, ...]]:
         """`group_size` responses per prompt, in order.
 
@@ -48,6 +57,7 @@ class Sampler(Protocol):
             group_size: responses per prompt.
             params: how to draw.
             seeds: P integers; sample i of prompt p draws from `seeds.derive(seeds[p], i)` alone.
+            finished: told of responses while others are sampled; perhaps not of all.
 
         Returns: P tuples of `group_size` completions.
         """

@@ -23,21 +23,30 @@ def most_threads(jobs: int, rows: int) -> int:
     return max(1, min(torch.get_num_threads(), jobs // _LEAST, rows))
 
 
-def decode(make: Callable[[Sequence[Job]], Engine], jobs: Sequence[Job], threads: int) -> list[Response]:
+def decode(
+    make: Callable[[Sequence[Job]], Engine],
+    jobs: Sequence[Job],
+    threads: int,
+    told: Callable[[Sequence[Response]], None] | None = None,
+) -> list[Response]:
     """The responses to all jobs, in any order; `make` makes the engine of some of them.
 
-    Interrupted (Ctrl-C), or when one of them fails, all stop after the step they are in.
+    `told` gets those that a step has finished, in the thread that did. Interrupted (Ctrl-C), or when one of
+    them fails, all stop after the step they are in.
     """
     ordered = by_prompt(jobs)
     cuts = [len(ordered) * place // threads for place in range(threads + 1)]
     engines = [make(ordered[begin:end]) for begin, end in pairwise(cuts)]
-    parts = in_threads([partial(_finish, engine) for engine in engines])
+    parts = in_threads([partial(_finish, engine, told) for engine in engines])
     return [response for part in parts for response in part]
 
 
-def _finish(engine: Engine, stop: Event) -> list[Response]:
+def _finish(engine: Engine, told: Callable[[Sequence[Response]], None] | None, stop: Event) -> list[Response]:
     found: list[Response] = []
     with torch.inference_mode():  # holds for a thread
         while engine.busy and not stop.is_set():
-            found.extend(engine.step())
+            finished = engine.step()
+            if told is not None and finished:
+                told(finished)
+            found.extend(finished)
     return found

@@ -1,0 +1,99 @@
+"""Verdicts on responses while others are still being sampled.
+
+Only answers whose verification leaves the interpreter (`VerifiesMany`: programs in sandboxes) are graded
+beside sampling. Checking all others is Python, which would only take turns with the sampler's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+
+from r1kit.rewards.rubric import grade_many
+from r1kit.tasks.protocol import Task, VerifiesMany
+from r1kit.text.tags import ParsedResponse
+from r1kit.types import Completion, Problem, Verdict
+
+_LOOK = 0.5  # seconds after which a waiting caller looks for signals again
+
+Graded = tuple[ParsedResponse, Verdict]
+
+
+class Grading:
+    """Grades what `take` brings, in a thread of its own, and the rest when asked for `results`.
+
+    A `with` block, at whose end the thread has ended; what waits is graded first only by `results`.
+
+    Args:
+        problems: of the responses, in their order.
+        tasks: by name; every problem's task must be there.
+    """
+
+    def __init__(self, problems: Sequence[Problem], tasks: Mapping[str, Task]) -> None:
+        self._problems, self._tasks = problems, tasks
+        self._beside = {name for name, task in tasks.items() if isinstance(task, VerifiesMany)}
+        self._waiting: SimpleQueue[tuple[int, Completion] | None] = SimpleQueue()
+        self._graded: dict[int, Graded] = {}
+        self._error: BaseException | None = None
+        self._unwanted = False
+        self._thread: Thread | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any response may be graded beside sampling."""
+        return any(problem.task in self._beside for problem in self._problems)
+
+    def take(self, place: int, completion: Completion) -> None:
+        """The response at a place has ended; may be called by any thread."""
+        if self._problems[place].task in self._beside:
+            self._waiting.put((place, completion))
+
+    def results(self, completions: Sequence[Completion]) -> list[Graded]:
+        """What `rewards.rubric.grade_many` says of all responses; what an exception ended is raised here."""
+        self._end()
+        if self._error is not None:
+            raise self._error
+        rest = [place for place in range(len(completions)) if place not in self._graded]
+        pairs = [(self._problems[place], completions[place]) for place in rest]
+        graded = self._graded | dict(zip(rest, grade_many(pairs, self._tasks), strict=True))
+        return [graded[place] for place in range(len(completions))]
+
+    def __enter__(self) -> Grading:
+        if self.wanted:
+            # a daemon does not keep a process that is to end at once
+            self._thread = Thread(target=self._run, name="r1kit-grading", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._unwanted = True
+        self._end()
+
+    def _end(self) -> None:
+        if self._thread is not None:
+            self._waiting.put(None)
+            while self._thread.is_alive():
+                self._thread.join(_LOOK)
+            self._thread = None
+
+    def _run(self) -> None:
+        """Grade what waits, all of it together, until `_end`."""
+        try:
+            more = True
+            while more:
+                batch = [self._waiting.get()]
+                while not self._waiting.empty():
+                    batch.append(self._waiting.get())
+                more = None not in batch
+                self._grade([each for each in batch if each is not None and not self._unwanted])
+        except BaseException as error:
+            self._error = error
+
+    def _grade(self, batch: Sequence[tuple[int, Completion]]) -> None:
+        pairs = [(self._problems[place], completion) for place, completion in batch]
+        found = grade_many(pairs, self._tasks)
+        self._graded |= {place: graded for (place, _), graded in zip(batch, found, strict=True)}
