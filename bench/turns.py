@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
+from time import sleep
 from typing import Protocol
 
 from bench.peers.environments import PeerMissingError
 from bench.peers.process import SideFailedError
 from bench.peers.talk import Record
 
+_REST = 1.0
+"""Seconds before each turn: threads of the side before wait busily for a while for more work of theirs."""
 Failed = (PeerMissingError, SideFailedError)
 
 
@@ -79,6 +82,7 @@ def in_turn(contenders: Sequence[Contender], repeats: int) -> Turns:
             lengths: list[int] | None = None
             for contender, runner in list(runners.items()):
                 told = {"repeat": repeat + 1, "lengths": lengths}
+                sleep(_REST)
                 try:
                     result = runner.repeat(told)
                 except SideFailedError as error:

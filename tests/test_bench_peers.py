@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bench import page
+from bench import turns as turns_of
 from bench.agreement import largest_difference
 from bench.beside import Comparison, make_documents, planned_lengths
 from bench.growth import by_part
@@ -153,6 +154,12 @@ def test_sides_together_work_at_the_same_time() -> None:
     assert result["seconds"] >= 0.3
 
 
+@pytest.fixture
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_of, "_REST", 0.0)
+
+
+@pytest.mark.usefixtures("no_rest")
 def test_the_first_side_sets_the_lengths_and_its_first_turn_is_not_counted() -> None:
     ours, theirs = Fake([1.0, 100.0, 200.0], [4, 6]), Fake([1.0, 50.0, 50.0])
     turns = in_turn([Contender("us", lambda: ours, fixed=False), Contender("them", lambda: theirs)], 2)
@@ -163,6 +170,7 @@ def test_the_first_side_sets_the_lengths_and_its_first_turn_is_not_counted() -> 
     assert "lengths" not in turns.record()["repeats"]["us"][0]
 
 
+@pytest.mark.usefixtures("no_rest")
 def test_a_side_that_draws_other_lengths_is_refused() -> None:
     contenders = [
         Contender("us", lambda: Fake([1.0, 1.0], [4, 6]), fixed=False),
@@ -172,6 +180,7 @@ def test_a_side_that_draws_other_lengths_is_refused() -> None:
         in_turn(contenders, 1)
 
 
+@pytest.mark.usefixtures("no_rest")
 def test_a_side_that_cannot_run_is_told_and_the_others_go_on() -> None:
     def cannot() -> Fake:
         raise PeerMissingError("no wheel for this machine")
