@@ -15,6 +15,7 @@ from r1kit.learning.microbatches import (
     PART_COST,
     microbatches,
     padded,
+    padded_for_written,
     padded_in_few_shapes,
     padding_tokens,
 )
@@ -74,6 +75,10 @@ def test_microbatches_are_the_cheapest_cut():
     assert padding_tokens(parts) == (0, 4400)
     # a part more must save at least its fixed cost
     assert len(padded([100, 100 - PART_COST // 4], 10_000)) == 1
+    # another part saves 8,064 computed tokens, or 512: more than 256, but less than 1,024
+    for layout, few in ((padded_in_few_shapes, 2), (padded_for_written, 1)):
+        assert len(layout([1024] * 8 + [16] * 8, 16384)) == 2
+        assert len(layout([128] * 8 + [64] * 8, 16384)) == few
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(10, 400))

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from r1kit.errors import ModelError
 from r1kit.kernels import BLOCK
-from r1kit.learning.microbatches import one_packed_row, padded_in_few_shapes
+from r1kit.learning.microbatches import one_packed_row, padded_for_written, padded_in_few_shapes
 from r1kit.memory import activations, estimate, rollouts, written
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.microbatch import Micro, Training, cost, largest
@@ -196,14 +196,16 @@ def test_head_takes_four_tables_of_a_chunk() -> None:
     assert activations.head_forward(SMALL, 10, 512, WIDE, loops=False) == 16 * 10 * 256 + 10 * 4 * 64
 
 
+@pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize(("budget", "longest"), [(4096, 528), (1000, 528), (300, 700), (16384, 64)])
-def test_no_micro_batch_of_the_learner_costs_more(budget: int, longest: int) -> None:
-    training = Training(longest=longest, sequences=64, budget=budget)
+def test_no_micro_batch_of_the_learner_costs_more(budget: int, longest: int, written: bool) -> None:
+    training = Training(longest=longest, sequences=64, budget=budget, written=written)
+    layout = padded_for_written if written else padded_in_few_shapes
     _, most = largest(SMALL, training, NARROW)
     random = torch.Generator().manual_seed(budget)
     for _ in range(20):
         lengths = torch.randint(2, longest + 1, (64,), generator=random).tolist()
-        for part in padded_in_few_shapes(lengths, budget):
+        for part in layout(lengths, budget):
             width = -(-max(lengths[row] for (row,) in part) // 16) * 16
             rows = 1 << (len(part) - 1).bit_length()
             micro = Micro(rows, width, len(part), len(part) * (width - 1))

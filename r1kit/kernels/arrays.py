@@ -11,7 +11,8 @@ from torch import Tensor
 
 def as_array(tensor: Tensor) -> NDArray[Any]:
     """The memory of a tensor on the CPU as an array; bfloat16 as uint16."""
-    tensor = tensor.detach()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 

@@ -36,6 +36,7 @@ from r1kit.learning.microbatches import (
     one_packed_row,
     packed_rows,
     padded,
+    padded_for_written,
     padded_in_few_shapes,
     padding_tokens,
 )
@@ -204,7 +205,12 @@ class Learner:
     def _layout_of(self, model: nn.Module) -> tuple[Layout, Grid]:
         if not self._batch.packing:
             few = self._device.type == "cpu" and _takes_few_shapes(model)
-            return (padded_in_few_shapes, FEW) if few else (padded, ANY)
+            if not few:
+                return padded, ANY
+            written = self._batch.writes_layers_out and written_decoder(model) is not None
+            # in float32 a token costs twice as much, another part does not
+            narrow = self._dtype == torch.bfloat16
+            return padded_for_written if written and narrow else padded_in_few_shapes, FEW
         with self._attention_in_use(model):
             return (one_packed_row if takes_boundaries(attention_of(model)) else packed_rows), ANY
 

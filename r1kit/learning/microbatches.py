@@ -45,7 +45,10 @@ class Grid:
 ANY = Grid()
 FEW = Grid(16, True)  # in R1-Zero on the laptop 5% more tokens in a sixth of the shapes
 
-PART_COST = 256  # tokens whose computation takes about as long as the fixed cost of one more forward pass
+PART_COST = 256
+"""Tokens whose computation takes about as long as the fixed cost of one more forward pass."""
+WRITTEN_PART_COST = 1024
+"""The same of layers written out (`models/written.py`) in bfloat16, where padding costs attention alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,13 @@ def padding_tokens(parts: Sequence[MicroBatch]) -> tuple[int, int]:
     return computed - sum(int(part.batch.lengths_B.sum()) for part in parts), computed
 
 
-def padded(lengths: Sequence[int], token_budget: int, grid: Grid = ANY) -> list[list[list[int]]]:
+def padded(
+    lengths: Sequence[int], token_budget: int, grid: Grid = ANY, part_cost: int = PART_COST
+) -> list[list[list[int]]]:
     """One sequence in each row; parts of similar lengths, at most `token_budget` tokens with their padding.
 
     Of all ways to cut the sequences sorted by length, the one with the least computed tokens, where each
-    further part counts as `PART_COST` tokens. A single sequence longer than the budget makes a part of its
+    further part counts as `part_cost` tokens. A single sequence longer than the budget makes a part of its
     own.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
@@ -118,7 +123,7 @@ def padded(lengths: Sequence[int], token_budget: int, grid: Grid = ANY) -> list[
     for begin in range(len(order)):
         width = grid.wide(max(1, int(lengths[order[begin]])))
         most = max(1, int(np.searchsorted(high, token_budget // width, side="right")))
-        candidates = cost[begin] + PART_COST + width * high[: min(most, len(order) - begin)]
+        candidates = cost[begin] + part_cost + width * high[: min(most, len(order) - begin)]
         ends = slice(begin + 1, begin + 1 + len(candidates))
         better = candidates < cost[ends]
         cost[ends][better] = candidates[better]
@@ -134,6 +139,11 @@ def padded(lengths: Sequence[int], token_budget: int, grid: Grid = ANY) -> list[
 def padded_in_few_shapes(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:
     """`padded`, with what the `FEW` shapes compute too much counted among the computed tokens."""
     return padded(lengths, token_budget, FEW)
+
+
+def padded_for_written(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:
+    """`padded_in_few_shapes` in fewer parts, for layers written out in bfloat16."""
+    return padded(lengths, token_budget, FEW, WRITTEN_PART_COST)
 
 
 def one_packed_row(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:

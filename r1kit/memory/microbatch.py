@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from r1kit.learning.microbatches import ANY, FEW, PART_COST
+from r1kit.learning.microbatches import ANY, FEW, PART_COST, WRITTEN_PART_COST
 from r1kit.memory import activations, written
 from r1kit.memory.activations import Arithmetic
 from r1kit.memory.shapes import ModelShape
@@ -115,13 +115,14 @@ def _possible(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> 
     few = arithmetic.device == "cpu" and not training.packing and shape.context % FEW.width == 0
     grid = FEW if few else ANY
     widths = {*range(FEW.width, training.longest + 1, FEW.width), training.longest}
+    part_cost = WRITTEN_PART_COST if training.written and arithmetic.narrow else PART_COST
     threads = arithmetic.threads if training.shared and arithmetic.is_small(shape) else 1
     for length in sorted(grid.wide(width) for width in widths):
         present = _present(training, length)
         shares = min(threads, present)
         fitting = max(1, -(-training.budget // shares) // length)
         present = min(fitting, -(-present // shares))
-        rows = _power_of_two(present, fitting, length) if few else present
+        rows = _power_of_two(present, fitting, length, part_cost) if few else present
         learned = min(length - 1, training.learned or length)
         sequences = min(rows, present)
         yield Micro(rows, length, sequences, sequences * max(1, learned), shares)
@@ -132,12 +133,12 @@ def _present(training: Training, length: int) -> int:
     return training.sequences if training.tokens is None else max(1, -(-training.tokens // length))
 
 
-def _power_of_two(rows: int, most: int, length: int) -> int:
+def _power_of_two(rows: int, most: int, length: int, part_cost: int) -> int:
     """Rows that are computed for `rows` sequences of a length, in the largest of their parts.
 
     They are filled up to a power of two, unless that is above `most`, or parts of 8, 4, 2 … rows cost less.
     """
     up = FEW.high(rows)
     parts = rows.bit_count()
-    filled_up = up <= most and length * (up - rows) <= PART_COST * (parts - 1)
+    filled_up = up <= most and length * (up - rows) <= part_cost * (parts - 1)
     return up if filled_up else 1 << (rows.bit_length() - 1)

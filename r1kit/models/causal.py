@@ -50,13 +50,18 @@ class CausalAttention(torch.autograd.Function):
         return attend_causally_backward(grad, query, key, value, weights)
 
 
-def attend_causally(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """The mixture of `causal_attention` and, block by block, the probabilities that its derivative needs."""
+def attend_causally(
+    query: Tensor, key: Tensor, value: Tensor, masks: Sequence[Tensor] | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """The mixture of `causal_attention` and, block by block, the probabilities that its derivative needs.
+
+    `masks`: `causal_masks`, which several layers may have in common.
+    """
     sequences, groups, length, _ = query.shape
     mixed = query.new_empty(sequences, groups, length, value.shape[2])
+    masks = causal_masks(groups, length, query) if masks is None else masks
     saved = []
-    for begin, end in _blocks(length):
-        hidden = _hidden(query, begin, end)
+    for (begin, end), hidden in zip(_blocks(length), masks, strict=True):
         scores = torch.baddbmm(hidden, _rows(query, begin, end), key[:, :end].transpose(1, 2))
         saved.append(scores.softmax(-1))
         found = torch.bmm(saved[-1], value[:, :end])
@@ -88,11 +93,16 @@ def attend_causally_backward(
     return grad_query, grad_key, grad_value
 
 
-def _hidden(query: Tensor, begin: int, end: int) -> Tensor:
-    """-inf where a key comes after the query, else 0: (1, G * (end - begin), end)."""
-    mask = query.new_zeros(end - begin, end)
-    mask[:, begin:] = torch.full_like(mask[:, begin:], -torch.inf).triu(1)
-    return mask.repeat(query.shape[1], 1)[None]
+def causal_masks(groups: int, length: int, like: Tensor) -> list[Tensor]:
+    """Of each block of queries, in the format and on the device of `like`: -inf where a key comes after the
+    query, else 0, (1, G * (end - begin), end).
+    """
+    masks = []
+    for begin, end in _blocks(length):
+        mask = like.new_zeros(end - begin, end)
+        mask[:, begin:] = torch.full_like(mask[:, begin:], -torch.inf).triu(1)
+        masks.append(mask.repeat(groups, 1)[None])
+    return masks
 
 
 def _blocks(length: int) -> Iterator[tuple[int, int]]:

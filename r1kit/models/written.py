@@ -45,6 +45,7 @@ class DecoderShape:
     cosine: Tensor  # (T, W / 2)
     sine: Tensor
     lengths: Tensor  # (R,) int64, tokens of each row
+    masks: Sequence[Tensor]  # of `causal_masks`, in the format of products
     learned: bool  # whether a derivative will be asked for
 
 
@@ -160,7 +161,9 @@ def _layer(
         key,
         value,
     )
-    found, probabilities = attend_causally(_grouped(query, shape), key.flatten(0, 1), value.flatten(0, 1))
+    found, probabilities = attend_causally(
+        _grouped(query, shape), key.flatten(0, 1), value.flatten(0, 1), shape.masks
+    )
     mixed = torch.empty(len(x), shape.query_heads * width, dtype=dtype)
     call(kernels.heads_to_tokens, found.view(query.shape), shape.lengths, mixed)
     middle, normed_again, scale_again = torch.empty_like(x), _like(x, dtype), _scales(x)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from r1kit.models.attention import LONGEST
+from r1kit.models.causal import causal_masks
 from r1kit.models.llama_like import is_small_llama_like
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
@@ -74,14 +75,16 @@ def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype
     x_ND = decoder.embed_tokens(torch.nn.functional.pad(tokens_N, (0, -len(tokens_N) % _TOKENS)))
     cosine, sine = (part[0] for part in decoder.rotary_emb(x_ND, torch.arange(length)[None]))
     half = cosine.shape[1] // 2
+    heads, key_heads = config.num_attention_heads, config.num_key_value_heads
     shape = DecoderShape(
-        config.num_attention_heads,
-        config.num_key_value_heads,
+        heads,
+        key_heads,
         decoder.norm.variance_epsilon,
         decoder.layers[0].self_attn.scaling,
         cosine[:, :half].contiguous(),
         sine[:, :half].contiguous(),
         lengths_R,
+        causal_masks(heads // key_heads, length, torch.empty(0, dtype=dtype)),
         torch.is_grad_enabled(),
     )
     weights = [tensor for layer in decoder.layers for tensor in _weights(layer, dtype)]
