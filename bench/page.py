@@ -40,6 +40,8 @@ def _part(name: str, part: Mapping[str, Any]) -> Iterator[str]:
         yield f"{note}\n"
     if name == "growth":
         yield from _growth(part["details"])
+    elif name == "profile":
+        yield from _profile(part["details"])
     else:
         for work, details in part["details"].items():
             yield from _details(work, details)
@@ -102,6 +104,35 @@ def _growth(details: Mapping[str, Any]) -> Iterator[str]:
         " looking through a finished run."
     )
     yield ""
+
+
+def _profile(details: Mapping[str, Any]) -> Iterator[str]:
+    run, clock = details["of the run"], details["beside its own clock"]
+    yield "| part | share | seconds |"
+    yield "|---|---:|---:|"
+    for part, found in _groups(run["by part"]).items():
+        whole = sum(found.values())
+        yield f"| **{part}** | {100 * whole / run['seconds']:.1f}% | {whole:.1f} |"
+        for inner, seconds in found.items() if len(found) > 1 else ():
+            yield f"| - {inner} | {100 * seconds / run['seconds']:.1f}% | {seconds:.1f} |"
+    yield ""
+    yield (
+        f"Runner, logging and report: {run['added']:.1f} s, {100 * run['share']:.2f}% of the run. Found by"
+        f" {run['looks']:,} looks at the run's threads, one every {1000 * run['every']:.0f} ms."
+    )
+    yield ""
+    told = ", ".join(f"{name} {both['looks']:.0f} s ({both['logged']:.0f} s)" for name, both in clock.items())
+    yield f"The steps of all RL stages by these looks (and as their `timings.jsonl` have it): {told}."
+    yield ""
+
+
+def _groups(by_part: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """`{"learning: backward": 3.0}` as `{"learning": {"backward": 3.0}}`."""
+    found: dict[str, dict[str, float]] = {}
+    for part, seconds in by_part.items():
+        outer, _, inner = part.partition(": ")
+        found.setdefault(outer, {})[inner] = seconds
+    return found
 
 
 def _tokens(results: Sequence[Mapping[str, Any]]) -> str:
