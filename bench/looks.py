@@ -21,6 +21,7 @@ Stack = tuple[str, ...]
 """Outermost first: ("r1kit/cli.py:main", …, "r1kit/rollouts/engine.py:Engine._decode")."""
 
 EVERY = 0.005  # seconds between looks
+_MOST = 5.0  # seconds that one look counts for: a process that is stopped meanwhile does nothing
 _TURN = 0.0001  # seconds that a thread keeps the interpreter while another one wants it
 WAITING = (
     *("threading.py:Condition.wait", "threading.py:Event.wait", "threading.py:Thread.join"),
@@ -65,7 +66,7 @@ class Looks:
             now = time.perf_counter()
             at_work = busy(stacks, main)
             for stack in at_work:
-                self.seconds[stack] += (now - last) / len(at_work)
+                self.seconds[stack] += min(now - last, _MOST) / len(at_work)
             self.count += 1
             last = now
 

@@ -9,6 +9,7 @@ from typing import Any
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- results: made by python -m bench --write -->", "<!-- end of results -->"
+ICICLE = "profile.svg"
 _HEAD = (
     "| work | r1kit | ± | beside it | its figure | ± | ratio | limit | of the limit |",
     "|---|---:|---:|---|---:|---:|---:|---:|---:|",
@@ -16,10 +17,13 @@ _HEAD = (
 
 
 def write(report: Mapping[str, Any], page: Path = PAGE) -> None:
-    """Replace what stands between the page's two marks."""
+    """Replace what stands between the page's two marks, and the drawing beside it."""
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
     page.write_text(f"{before}{BEGIN}\n\n{markdown(report)}\n{END}{after}", encoding="utf-8")
+    if "profile" in report["parts"]:
+        drawing = report["parts"]["profile"]["details"]["icicle"]
+        page.with_name(ICICLE).write_text(drawing, encoding="utf-8")
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -123,6 +127,8 @@ def _profile(details: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     told = ", ".join(f"{name} {both['looks']:.0f} s ({both['logged']:.0f} s)" for name, both in clock.items())
     yield f"The steps of all RL stages by these looks (and as their `timings.jsonl` have it): {told}."
+    yield ""
+    yield f"![Callers above, what they call below, as wide as it takes long]({ICICLE})"
     yield ""
 
 

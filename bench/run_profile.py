@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.icicle import svg
 from bench.looks import EVERY, Stack
 from bench.peers.process import ROOT, SideFailedError
 from bench.run_parts import BESIDE, CLOCK, by_part, timed_as
@@ -38,8 +39,9 @@ def profile(bench: Bench) -> Found:
     recipe = [*(QUICK if bench.quick else LAPTOP), f"threads={bench.threads}"]
     looked = _look(recipe, out, bench.models / "looks.json")
     stacks: dict[Stack, float] = {tuple(stack): seconds for seconds, stack in looked["stacks"]}
-    details = {"of the run": summary(stacks) | {"looks": looked["looks"], "every": EVERY}}
+    details: dict[str, Any] = {"of the run": summary(stacks) | {"looks": looked["looks"], "every": EVERY}}
     details["beside its own clock"] = beside_clock(stacks, _timings(out))
+    details["icicle"] = svg(stacks)
     return Found([], [], details)
 
 

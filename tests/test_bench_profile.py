@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 import r1kit.cli
 from bench import page
+from bench.icicle import boxes, svg
 from bench.looks import FORK, JOIN, Looks, Stack, busy, short, stack_of
 from bench.run_parts import REST, RULES, by_part, part_of, timed_as
 from bench.run_profile import LAPTOP, beside_clock, summary
@@ -153,16 +155,41 @@ def test_frames_are_named_from_their_package_on() -> None:
     assert stack_of(None) == ()
 
 
-def test_the_page_has_a_row_for_each_part_with_its_share() -> None:
+def test_the_icicle_is_as_wide_as_a_function_took_long_under_its_caller() -> None:
+    loop = ("r1kit/cli.py:main", "r1kit/pipeline/runner.py:_Run.go")
+    train, evaluate = "r1kit/pipeline/runner.py:_Run.train", "r1kit/stages/evaluation.py:<script>"
+    stacks = {
+        (*loop, train, "torch/x.py:y", "r1kit/models/a.py:f.<locals>.<lambda>", "r1kit/models/a.py:g"): 60.0,
+        (*loop, train): 15.0,
+        (*loop, evaluate + "x"): 24.9,
+        (*loop, evaluate + "short"): 0.1,  # too short to be seen
+    }
+    assert list(boxes(stacks)) == [
+        (train, 75.0, 0.0, 0.75, 0),
+        ("r1kit/models/a.py:g", 60.0, 0.0, 0.6, 1),
+        (evaluate + "x", 24.9, 0.75, pytest.approx(0.249), 0),
+    ]
+    drawn = svg(stacks)
+    names = [element.tag.rpartition("}")[2] for element in ElementTree.fromstring(drawn)]
+    assert names == ["rect", "g", "g", "g"]
+    assert '<rect x="900.0" y="0" width="298.3"' in drawn
+
+
+def test_the_page_has_a_row_for_each_part_with_its_share(tmp_path: Path) -> None:
     details = {
         "of the run": summary({UPDATE: 50.0, (*UPDATE, *BACKWARD): 149.0, CLI: 1.0})
         | {"looks": 40000, "every": 0.005},
         "beside its own clock": {"learning": {"looks": 199.0, "logged": 198.0}},
+        "icicle": "<svg/>",
     }
     machine = {"processor": "P", "threads": 2, "precision": "float32", "versions": {"torch": "2"}}
     part = {"machine": machine, "date": "d", "seconds": 210.0, "rows": [], "notes": [], "details": details}
-    told = page.markdown({"parts": {"profile": part}})
+    path = tmp_path / "performance.md"
+    path.write_text(f"{page.BEGIN}{page.END}", "utf-8")
+    page.write({"parts": {"profile": part}}, path)
+    told = path.read_text("utf-8")
     assert "| **learning** | 99.5% | 199.0 |\n| - backward | 74.5% | 149.0 |" in told
     assert "| **runner** | 0.5% | 1.0 |" in told
     assert "Runner, logging and report: 1.0 s, 0.50% of the run. Found by 40,000 looks" in told
     assert "learning 199 s (198 s)" in told
+    assert (tmp_path / page.ICICLE).read_text("utf-8") == "<svg/>"
