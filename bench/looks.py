@@ -21,7 +21,7 @@ Stack = tuple[str, ...]
 """Outermost first: ("r1kit/cli.py:main", …, "r1kit/rollouts/engine.py:Engine._decode")."""
 
 EVERY = 0.005  # seconds between looks
-_MOST = 5.0  # seconds that one look counts for: a process that is stopped meanwhile does nothing
+_MOST = 1.0  # second that one look counts for: a process that is stopped meanwhile does nothing
 _TURN = 0.0001  # seconds that a thread keeps the interpreter while another one wants it
 WAITING = (
     *("threading.py:Condition.wait", "threading.py:Event.wait", "threading.py:Thread.join"),
