@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import transformers
 
-from bench import beside, growth, learner, page, rollouts, sandbox, verdicts
+from bench import beside, growth, learner, page, rollouts, run_profile, sandbox, verdicts
 from bench.peers.environments import FOLDER
 from bench.setting import Found, Shape, load_setting, random_setting
 from bench.sides import Bench
@@ -123,6 +123,11 @@ PARTS: Mapping[str, Part] = {
     "step": (_beside(beside.step), "8 minutes", "whole GRPO steps beside TRL"),
     "supervised": (_beside(beside.supervised), "3 minutes", "supervised updates beside TRL"),
     "growth": (_beside(growth.growth), "4 minutes", "cost by number and length of rollouts, parts of a run"),
+    "profile": (
+        _beside(run_profile.profile),
+        "10 minutes",
+        "where the time of a laptop run of half the steps goes",
+    ),
     "model": (_model, "5 minutes", "a base model on the laptop's prompts beside transformers"),
     "verdicts": (_verdicts, "1 minute", "verdicts beside math-verify"),
     "programs": (_programs, "1 minute", "programs in the sandbox beside fresh processes"),

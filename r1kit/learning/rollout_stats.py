@@ -28,7 +28,9 @@ def rollout_metrics(groups: Sequence[RolloutGroup], credit: Credit, tokenizer: A
     "format_rate", "response_tokens", "thinking_tokens", "truncation_rate", "repetition_rate" and
     "language_consistency". Of a step with several tasks "accuracy/TASK" and "truncation_rate/TASK" as well.
     """
-    samples = [measure(group, rollout, tokenizer) for group in groups for rollout in group.rollouts]
+    samples = [
+        measure(group, rollout, tokenizer, behaviours=False) for group in groups for rollout in group.rollouts
+    ]
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     terms = [dict(r.reward.terms) for r in rollouts if r.reward is not None]
     names = dict.fromkeys(name for row in terms for name in row)

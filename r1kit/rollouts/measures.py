@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from r1kit.text.behaviours import behaviour_counts
@@ -44,8 +45,10 @@ class Sample:
     behaviours: Mapping[str, int]  # name -> occurrences in the reasoning, see `text/behaviours.py`
 
 
-def measure(group: RolloutGroup, rollout: Rollout, tokenizer: Tokenizer) -> Sample:
-    """The numbers of one rollout of a group."""
+def measure(
+    group: RolloutGroup, rollout: Rollout, tokenizer: Tokenizer, *, behaviours: bool = True
+) -> Sample:
+    """The numbers of one rollout of a group; `behaviours` are most of the work, and no training logs them."""
     completion, parsed = rollout.completion, parse(rollout.completion.text)
     thinking = (parsed.thinking or "").strip()
     return Sample(
@@ -57,7 +60,9 @@ def measure(group: RolloutGroup, rollout: Rollout, tokenizer: Tokenizer) -> Samp
         truncated=completion.finish == "length",
         repetitive=repetition_rate(completion.tokens, REPEAT_LENGTH) > REPETITIVE,
         language=_consistency(thinking, group.problem.language),
-        behaviours=behaviour_counts(reasoning(completion.text, parsed), group.problem.language),
+        behaviours=behaviour_counts(reasoning(completion.text, parsed), group.problem.language)
+        if behaviours
+        else {},
     )
 
 
@@ -83,11 +88,18 @@ def thinking_tokens(
     """
     if not (parsed.thinking or "").strip():
         return 0
-    opening, closing = (tokenizer.encode(tag, add_special_tokens=False) for tag in (THINK_OPEN, THINK_CLOSE))
+    opening, closing = _tags(tokenizer)
     span = None
     if len(opening) == len(closing) == 1:
         span = _span(completion, prefill, opening[0], closing[0], tokenizer.all_special_ids)
     return len(tokenizer.encode(parsed.thinking or "", add_special_tokens=False)) if span is None else span
+
+
+@lru_cache(maxsize=2)
+def _tags(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Token ids of `<think>` and of `</think>`."""
+    opening, closing = (tokenizer.encode(tag, add_special_tokens=False) for tag in (THINK_OPEN, THINK_CLOSE))
+    return opening, closing
 
 
 def _span(

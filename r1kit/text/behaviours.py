@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 
 from r1kit.text.behaviours_words import (
@@ -53,7 +54,7 @@ def several_paths(thinking: str, language: str) -> int:
     or what follows words that leave one path for another ("alternatively", "a different approach", 换个方法).
     The same attempt repeated is one; what comes before a first "alternatively" is one.
     """
-    text = _plain(_CODE.sub(" ", thinking))
+    text = _without_code(thinking)
     paths = {_key(match) for match in ATTEMPT.finditer(text)} | {_key(match) for match in SUM.finditer(text)}
     others = list(ALTERNATIVE.finditer(text))
     if others and not paths and _LETTER.search(text, 0, others[0].start()):
@@ -67,7 +68,7 @@ def backtracking(thinking: str, language: str) -> int:
 
     A wrong value that is only noted ("45 vs 18 no") is none. "wait, try …" is one after an earlier attempt.
     """
-    text = _plain(_CODE.sub(" ", thinking))
+    text = _without_code(thinking)
     starts = [found.start() for found in (ATTEMPT.search(text), SUM.search(text)) if found]
     turns = sum(match.start() > min(starts, default=len(text)) for match in TURN.finditer(text))
     return _count(BACKTRACKING, thinking) + turns
@@ -109,7 +110,17 @@ def behaviour_counts(thinking: str, language: str) -> dict[str, int]:
 
 
 def _count(pattern: re.Pattern[str], thinking: str) -> int:
-    return sum(1 for _ in pattern.finditer(_plain(prose(thinking))))
+    return sum(1 for _ in pattern.finditer(_words(thinking)))
+
+
+@lru_cache(maxsize=1)  # all behaviours are counted in one text after the other
+def _words(thinking: str) -> str:
+    return _plain(prose(thinking))
+
+
+@lru_cache(maxsize=1)
+def _without_code(thinking: str) -> str:
+    return _plain(_CODE.sub(" ", thinking))
 
 
 def _key(attempt: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from r1kit.errors import UnknownNameError
 from r1kit.text.folding import folded
@@ -64,16 +65,19 @@ def language_consistency(text: str, language: str) -> float:
     return 1.0 if share is None else share
 
 
-def word_languages(text: str, language: str = "en") -> Iterator[str]:
+@lru_cache(maxsize=1)  # language consistency and switches of language are asked of a text in turn
+def word_languages(text: str, language: str = "en") -> tuple[str, ...]:
     """The language of each word in the order of the text. Raises as `word_counts`."""
     if language not in TOLD and language not in SCRIPT_OF and language not in LATIN_LANGUAGES:
         raise UnknownNameError("language", language, ("en", *SCRIPT_OF, *LATIN_LANGUAGES))
     pieces = list(_pieces(readable(folded(text)), language))
     latin = _latin_languages(pieces, language)
+    found = []
     for piece in pieces:
         japanese = _is_japanese(piece)
         for script, word in piece:
-            yield next(latin) if script == "latin" else _language(script, word, language, japanese)
+            found.append(next(latin) if script == "latin" else _language(script, word, language, japanese))
+    return tuple(found)
 
 
 def _pieces(text: str, language: str) -> Iterator[list[Word]]:

@@ -10,6 +10,8 @@ from typing import Any, Protocol, TextIO
 
 from r1kit.tracking.terminal import printable
 
+_REFRESHES = 4  # of bars, per second: each is a millisecond of the interpreter, which the work waits for
+
 
 class Bar(Protocol):
     """One running count. `bar.update(12, reward=0.43, length=61)` after step 12 of the total."""
@@ -82,7 +84,8 @@ class Progress:
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("{task.fields[figures]}", markup=False),
         )
-        with RichProgress(*columns, console=Console(file=self._stream)) as display:
+        console = Console(file=self._stream)
+        with RichProgress(*columns, console=console, refresh_per_second=_REFRESHES) as display:
             self._rich = display
             try:
                 yield display
