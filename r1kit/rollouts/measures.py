@@ -29,6 +29,10 @@ class Tokenizer(Protocol):
         """Token ids of `text`."""
         ...
 
+    def __hash__(self) -> int:
+        """That of the object: what a tokenizer makes of tags is found once."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
