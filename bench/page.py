@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from bench import learning_page, learning_picture
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- results: made by python -m bench --write -->", "<!-- end of results -->"
@@ -16,7 +18,9 @@ _HEAD = (
 
 
 def write(report: Mapping[str, Any], page: Path = PAGE) -> None:
-    """Replace what stands between the page's two marks."""
+    """Replace what stands between the page's two marks, and the picture of learning."""
+    if learning := report["parts"].get("learning"):
+        learning_picture.draw(learning["details"], page.with_name(learning_page.PICTURE))
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
     page.write_text(f"{before}{BEGIN}\n\n{markdown(report)}\n{END}{after}", encoding="utf-8")
@@ -38,8 +42,8 @@ def _part(name: str, part: Mapping[str, Any]) -> Iterator[str]:
         yield ""
     for note in part["notes"]:
         yield f"{note}\n"
-    if name == "growth":
-        yield from _growth(part["details"])
+    if name in _WHOLE:
+        yield from _WHOLE[name](part["details"])
     else:
         for work, details in part["details"].items():
             yield from _details(work, details)
@@ -102,6 +106,13 @@ def _growth(details: Mapping[str, Any]) -> Iterator[str]:
         " looking through a finished run."
     )
     yield ""
+
+
+_WHOLE: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "growth": _growth,
+    "learning": learning_page.lines,
+}
+"""Parts with tables of their own."""
 
 
 def _tokens(results: Sequence[Mapping[str, Any]]) -> str:
