@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,11 +32,11 @@ class Course:
     seeds: int = 3
     questions: int = 16  # of a step
     group_size: int = 8
-    new_tokens: int = 64
+    new_tokens: int = 48
     learning_rate: float = 2e-4
     clip: float = 0.2
 
-    def job(self, seed: int, threads: int) -> Record:
+    def job(self, seed: int) -> Record:
         """What every side is told; questions and their order are the same for all seeds."""
         tokenizer = load_tokenizer(self.base)
         task = Countdown(CountdownSettings(train_size=self.steps * self.questions))
@@ -61,7 +63,7 @@ class Course:
                 "max_grad_norm": 1.0,
             },
             "seed": seed,
-            "threads": threads,
+            "threads": 1,  # runs of a side share the cores
             "precision": "float32",
             "microbatches": 1,
         }
@@ -72,16 +74,20 @@ def learning(bench: Bench) -> Found:
     course = Course()
     if bench.quick:
         course = replace(course, steps=4, seeds=2, questions=4, group_size=4, new_tokens=24)
-    jobs = [course.job(seed, bench.threads) for seed in range(1, course.seeds + 1)]
+    jobs = [course.job(seed) for seed in range(1, course.seeds + 1)]
     sides = {OURS: [learning_own(job) for job in jobs], THEIRS: [learning_trl(bench, job) for job in jobs]}
     if resolve("auto", "cpu") == torch.bfloat16:
         sides[NARROW] = [learning_own(job | {"precision": "bfloat16"}) for job in jobs]
     found: dict[str, list[tuple[Record, Record]]] = {}
     notes = []
     for name, makes in sides.items():
-        print(f"{course.seeds} runs of {name}, {course.steps} steps each …", flush=True)
+        print(
+            f"{course.seeds} runs of {name}, {course.steps} steps each, {bench.threads} at a time …",
+            flush=True,
+        )
         try:
-            found[name] = [_run(make, course.steps) for make in makes]
+            with ThreadPoolExecutor(bench.threads) as pool:
+                found[name] = list(pool.map(partial(_run, course.steps), makes))
         except (PeerMissingError, SideFailedError) as error:
             notes.append(f"{name} was not run: {error}")
     curves = {name: [curve for _, curve in runs] for name, runs in found.items()}
@@ -91,7 +97,7 @@ def learning(bench: Bench) -> Found:
     return Found([], notes, _described(course, jobs[0]) | {"settings": settings, "curves": curves})
 
 
-def _run(make: Make, steps: int) -> tuple[Record, Record]:
+def _run(steps: int, make: Make) -> tuple[Record, Record]:
     with closing(make()) as side:
         facts = side.start()
         results = [side.repeat({"repeat": step}) for step in range(steps)]

@@ -133,7 +133,7 @@ def test_an_answer_is_paid_within_its_form_alone(text: str, found: Graded) -> No
 
 
 def test_all_seeds_and_sides_get_the_same_questions_each_once() -> None:
-    first, second = QUICK.job(1, 1), QUICK.job(2, 1)
+    first, second = QUICK.job(1), QUICK.job(2)
     assert first["questions"] == second["questions"]
     asked = [question["content"] for step in first["questions"] for question in step]
     assert (len(asked), len(set(asked))) == (12, 12)
@@ -142,7 +142,7 @@ def test_all_seeds_and_sides_get_the_same_questions_each_once() -> None:
 
 def test_a_question_is_what_the_models_own_chat_template_makes_of_it() -> None:
     tokenizer = load_tokenizer(QUICK.base)
-    for question in QUICK.job(1, 1)["questions"][0]:
+    for question in QUICK.job(1)["questions"][0]:
         rendered = tokenizer.apply_chat_template(
             [{"role": "user", "content": question["content"]}],
             add_generation_prompt=True,
@@ -153,7 +153,7 @@ def test_a_question_is_what_the_models_own_chat_template_makes_of_it() -> None:
 
 
 def test_r1kits_side_makes_one_update_of_a_step_under_the_settings_that_both_are_told() -> None:
-    job = QUICK.job(1, 1)
+    job = QUICK.job(1)
     settings = settings_of(job)
     assert settings.updates == settings.steps  # one for each
     told = job["optimizer"]
