@@ -2,7 +2,7 @@
 #   make demo            carry the base through the whole recipe on this machine's CPU (17 to 20 minutes)
 #   make test            run the tests; some: make test ARGS="-k countdown", the slow ones: make test MARK=slow
 #   make lint types      style and type checks
-#   make bench           speed beside vLLM, TRL, transformers and others, into docs/performance.md (an hour)
+#   make bench           speed beside vLLM, TRL, transformers and others, into docs/performance.md (75 minutes)
 #   make attacks         attacks on the sandbox of programs, a row each (a minute)
 #   make micro-base      remake the packaged base model (about half an hour), the tokenizer included
 #   make nano-base       the same of the smaller one, the student of distillation

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import transformers
 
-from bench import beside, growth, learner, page, rollouts, run_profile, sandbox, verdicts
+from bench import beside, growth, learner, learning, page, rollouts, run_profile, sandbox, verdicts
 from bench.peers.environments import FOLDER
 from bench.setting import Found, Shape, load_setting, random_setting
 from bench.sides import Bench
@@ -121,6 +121,7 @@ PARTS: Mapping[str, Part] = {
     "sampling": (_beside(beside.sampling), "12 minutes", "rollouts beside transformers and vLLM"),
     "long": (_beside(beside.long_sampling), "15 minutes", "longer ones of a larger model, likewise"),
     "step": (_beside(beside.step), "8 minutes", "whole GRPO steps beside TRL"),
+    "learning": (_beside(learning.learning), "15 minutes", "reward over 60 steps of GRPO beside TRL"),
     "supervised": (_beside(beside.supervised), "3 minutes", "supervised updates beside TRL"),
     "growth": (_beside(growth.growth), "4 minutes", "cost by number and length of rollouts, parts of a run"),
     "profile": (

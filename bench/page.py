@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import learning_page, learning_picture, profile_page
+
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- results: made by python -m bench --write -->", "<!-- end of results -->"
-ICICLE = "profile.svg"
 _HEAD = (
     "| work | r1kit | ± | beside it | its figure | ± | ratio | limit | of the limit |",
     "|---|---:|---:|---|---:|---:|---:|---:|---:|",
@@ -17,13 +18,15 @@ _HEAD = (
 
 
 def write(report: Mapping[str, Any], page: Path = PAGE) -> None:
-    """Replace what stands between the page's two marks, and the drawing beside it."""
+    """Replace what stands between the page's two marks, and the drawings beside it."""
+    if learning := report["parts"].get("learning"):
+        learning_picture.draw(learning["details"], page.with_name(learning_page.PICTURE))
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
     page.write_text(f"{before}{BEGIN}\n\n{markdown(report)}\n{END}{after}", encoding="utf-8")
     if "profile" in report["parts"]:
         drawing = report["parts"]["profile"]["details"]["icicle"]
-        page.with_name(ICICLE).write_text(drawing, encoding="utf-8")
+        page.with_name(profile_page.PICTURE).write_text(drawing, encoding="utf-8")
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -42,10 +45,8 @@ def _part(name: str, part: Mapping[str, Any]) -> Iterator[str]:
         yield ""
     for note in part["notes"]:
         yield f"{note}\n"
-    if name == "growth":
-        yield from _growth(part["details"])
-    elif name == "profile":
-        yield from _profile(part["details"])
+    if name in _WHOLE:
+        yield from _WHOLE[name](part["details"])
     else:
         for work, details in part["details"].items():
             yield from _details(work, details)
@@ -110,35 +111,12 @@ def _growth(details: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _profile(details: Mapping[str, Any]) -> Iterator[str]:
-    run, clock = details["of the run"], details["beside its own clock"]
-    yield "| part | share | seconds |"
-    yield "|---|---:|---:|"
-    for part, found in _groups(run["by part"]).items():
-        whole = sum(found.values())
-        yield f"| **{part}** | {100 * whole / run['seconds']:.1f}% | {whole:.1f} |"
-        for inner, seconds in found.items() if len(found) > 1 else ():
-            yield f"| - {inner} | {100 * seconds / run['seconds']:.1f}% | {seconds:.1f} |"
-    yield ""
-    yield (
-        f"Runner, logging and report: {run['added']:.1f} s, {100 * run['share']:.2f}% of the run. Found by"
-        f" {run['looks']:,} looks at the run's threads, one every {1000 * run['every']:.0f} ms."
-    )
-    yield ""
-    told = ", ".join(f"{name} {both['looks']:.0f} s ({both['logged']:.0f} s)" for name, both in clock.items())
-    yield f"The steps of all RL stages by these looks (and as their `timings.jsonl` have it): {told}."
-    yield ""
-    yield f"![Callers above, what they call below, as wide as it takes long]({ICICLE})"
-    yield ""
-
-
-def _groups(by_part: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """`{"learning: backward": 3.0}` as `{"learning": {"backward": 3.0}}`."""
-    found: dict[str, dict[str, float]] = {}
-    for part, seconds in by_part.items():
-        outer, _, inner = part.partition(": ")
-        found.setdefault(outer, {})[inner] = seconds
-    return found
+_WHOLE: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "growth": _growth,
+    "learning": learning_page.lines,
+    "profile": profile_page.lines,
+}
+"""Parts with tables of their own."""
 
 
 def _tokens(results: Sequence[Mapping[str, Any]]) -> str:

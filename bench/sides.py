@@ -88,6 +88,16 @@ def with_trl(bench: Bench, job: Record) -> dict[str, Make]:
     return {precision: partial(make, precision) for precision in PRECISIONS}
 
 
+def learning_own(job: Record) -> Make:
+    """r1kit, step by step on given questions."""
+    return partial(_side, Path(sys.executable), "own_learning", job)
+
+
+def learning_trl(bench: Bench, job: Record) -> Make:
+    """TRL's GRPOTrainer, likewise."""
+    return lambda: _side(environment("trl", bench.environments), "trl_learning", job)
+
+
 def with_vllm(bench: Bench, job: Record) -> dict[str, Make]:
     """vLLM by precision, eager or compiled, in one process; and in several, as it does by itself."""
 

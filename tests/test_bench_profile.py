@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 import r1kit.cli
-from bench import page
+from bench import page, profile_page
 from bench.icicle import boxes, svg
 from bench.looks import FORK, JOIN, Looks, Stack, busy, short, stack_of
 from bench.run_parts import REST, RULES, by_part, part_of, timed_as
@@ -192,4 +192,4 @@ def test_the_page_has_a_row_for_each_part_with_its_share(tmp_path: Path) -> None
     assert "| **runner** | 0.5% | 1.0 |" in told
     assert "Runner, logging and report: 1.0 s, 0.50% of the run. Found by 40,000 looks" in told
     assert "learning 199 s (198 s)" in told
-    assert (tmp_path / page.ICICLE).read_text("utf-8") == "<svg/>"
+    assert (tmp_path / profile_page.PICTURE).read_text("utf-8") == "<svg/>"

@@ -33,20 +33,20 @@ Prepared = tuple[Record, Repeat]
 
 def sampling(job: Record) -> Prepared:
     """Rollouts alone."""
-    sampler, facts = _sampler(job, load_model(job["model"], torch.float32, "cpu"))
+    sampler = sampler_of(job, load_model(job["model"], torch.float32, "cpu"))
 
     def repeat(request: Record) -> Record:
         began = time.perf_counter()
         groups = _draw(sampler, job, request["repeat"])
         return _drawn(groups, time.perf_counter() - began)
 
-    return facts, repeat
+    return facts(job), repeat
 
 
 def step(job: Record) -> Prepared:
     """Sampling, grading, one update of the policy, and its weights handed to the sampler."""
     model = load_model(job["model"], torch.float32, "cpu")
-    sampler, facts = _sampler(job, model)
+    sampler = sampler_of(job, model)
     settings = RLSettings(
         group_size=job["group_size"],
         sampling=SamplingParams(max_new_tokens=job["new_tokens"]),
@@ -69,7 +69,7 @@ def step(job: Record) -> Prepared:
         parts = {"seconds/sampling": sampled - began, "reward": sum(rewards) / len(rewards)}
         return _drawn(drawn, ended - began) | parts
 
-    return facts, repeat
+    return facts(job), repeat
 
 
 def supervised(job: Record) -> Prepared:
@@ -87,14 +87,15 @@ def supervised(job: Record) -> Prepared:
         tokens = sum(len(document.tokens) for document in documents)
         return {"seconds": time.perf_counter() - began, "tokens": tokens, "loss": stats["loss"]}
 
-    return _facts(job), repeat
+    return facts(job), repeat
 
 
 def _threads(job: Record) -> None:
     choose_device("cpu", job["threads"])
 
 
-def _facts(job: Record) -> Record:
+def facts(job: Record) -> Record:
+    """Versions and settings."""
     precision: Precision = job["precision"]
     return {
         "torch": torch.__version__,
@@ -104,10 +105,11 @@ def _facts(job: Record) -> Record:
     }
 
 
-def _sampler(job: Record, model: Any) -> tuple[LocalSampler, Record]:
+def sampler_of(job: Record, model: Any) -> LocalSampler:
+    """In the job's precision, with its threads."""
     _threads(job)
     dtype = resolve(job["precision"], "cpu")
-    return LocalSampler(model, load_tokenizer(job["model"]), dtype=dtype), _facts(job)
+    return LocalSampler(model, load_tokenizer(job["model"]), dtype=dtype)
 
 
 def _draw(sampler: LocalSampler, job: Record, repeat: int) -> list[tuple[Completion, ...]]:

@@ -34,25 +34,25 @@ class Asked(TrainerCallback):
     """Each step of a trainer is one repeat."""
 
     def __init__(self, talk: Talk) -> None:
-        self._talk = talk
+        self.talk = talk
         self._requests: Iterator[Record] | None = None
         self.request: Record = {}
         self.result: Record = {}
-        self._began = 0.0
+        self.began = 0.0
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         if self._requests is None:
-            self._talk.ready(facts(self._talk.job))
-            self._requests = self._talk.requests()
+            self.talk.ready(facts(self.talk.job))
+            self._requests = self.talk.requests()
         asked = next(self._requests, None)
         if asked is None:
             raise NothingMoreError
         self.request = asked
-        self._began = time.perf_counter()
+        self.began = time.perf_counter()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        seconds = time.perf_counter() - self._began
-        self._talk.done({"seconds": seconds, **self.result})
+        seconds = time.perf_counter() - self.began
+        self.talk.done({"seconds": seconds, **self.result})
 
 
 class EndsAtLength(LogitsProcessor):
