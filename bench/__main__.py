@@ -68,6 +68,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help=f"replace the tables of docs/{page.PAGE.name}")
     parser.add_argument("--quick", action="store_true", help="little work, to see that everything runs")
     parser.add_argument("--environments", type=Path, default=FOLDER, help="where the peers' environments are")
+    parser.add_argument(
+        "--variants", nargs="+", default=[], metavar="NAME",
+        help="of a peer's variants only those whose names begin so, e.g. 'bfloat16, compiled'",
+    )  # fmt: skip
     model = parser.add_argument_group("the part model")
     model.add_argument("--model", default="micro", help="micro, a folder, or a hub name")
     model.add_argument("--random", action="store_true", help="a random model of the laptop's size instead")
@@ -87,6 +91,7 @@ def _beside(part: Callable[[Bench], Found]) -> Callable[[argparse.Namespace, Sha
                     arguments.threads,
                     shape.repeats,
                     arguments.quick,
+                    tuple(arguments.variants),
                 )
             )
 

@@ -37,12 +37,13 @@ class Comparison:
     planned: Record  # the request on which the variants of a peer are tried
     limits: Mapping[str, Limit]  # of the sides of `own`; each has "tokens_per_second"
 
-    def measure(self, work: Work, repeats: int, trials: int) -> Found:
+    def measure(self, work: Work, bench: Bench, trials: int) -> Found:
         """Each peer's best variant, then all sides in turn."""
-        bests, missing = _bests(self.peers, self.planned, trials, self.count)
+        peers = {name: chosen(variants, bench.variants) for name, variants in self.peers.items()}
+        bests, missing = _bests(peers, self.planned, trials, self.count)
         contenders = [Contender(name, make, fixed=False) for name, make in self.own.items()]
         contenders += [Contender(name, best.make) for name, best in bests.items()]
-        turns = in_turn(contenders, repeats)
+        turns = in_turn(contenders, bench.repeats)
         turns.missing |= missing
         details = turns.record() | {
             "work": described(work),
@@ -61,7 +62,7 @@ class Comparison:
                 self.unit,
                 ours,
                 turns.speeds(peer, self.count),
-                f"{peer} ({bests[peer].name})" if peer in bests else peer,
+                f"{peer} ({bests[peer].name})" if turns.speeds(peer, self.count) else peer,
                 limits.get(first),
                 turns.missing.get(peer, ""),
             )
@@ -109,7 +110,7 @@ def _sampling(bench: Bench, of: Work) -> Found:
         planned={"lengths": planned_lengths(work)},
         limits=_limits(work, sampling_limit, ("two processes",)),
     )
-    found = comparison.measure(work, bench.repeats, 2)
+    found = comparison.measure(work, bench, 2)
     found.details[comparison.name]["largest difference of log-probabilities"] = difference
     return found
 
@@ -132,7 +133,7 @@ def step(bench: Bench) -> Found:
         peers={"TRL GRPOTrainer": with_trl(bench, job)},
         planned={"lengths": planned_lengths(work)},
         limits={OURS: {"tokens_per_second": 1 / seconds}},
-    ).measure(work, bench.repeats, 1)
+    ).measure(work, bench, 1)
 
 
 def supervised(bench: Bench) -> Found:
@@ -150,8 +151,15 @@ def supervised(bench: Bench) -> Found:
             peers={"TRL SFTTrainer": with_trl(bench, job)},
             planned={},
             limits=_limits(work, training_limit),
-        ).measure(work, bench.repeats, 2)
+        ).measure(work, bench, 2)
     return found
+
+
+def chosen(variants: Mapping[str, Make], wanted: Sequence[str]) -> Mapping[str, Make]:
+    """The variants whose names begin with one of the wanted texts; all, where there are none."""
+    begin = tuple(wanted)
+    found = {name: make for name, make in variants.items() if name.startswith(begin)}
+    return found or variants
 
 
 def planned_lengths(work: Work) -> list[int]:

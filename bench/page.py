@@ -83,7 +83,8 @@ def _details(work: str, details: Mapping[str, Any]) -> Iterator[str]:
             f"{name} {_number(speed) if isinstance(speed, float) else 'not run: ' + _plain(speed)}"
             for name, speed in variants["tried"].items()
         )
-        yield f"- {work}, variants of {peer}: {tried}"
+        told = tried or f"{variants['best']}, no other was tried in this run"
+        yield f"- {work}, variants of {peer}: {told}"
     counts = details.get("repeats", {})
     if any("new_tokens" in result for results in counts.values() for result in results):
         told = "; ".join(f"{name} {_tokens(results)}" for name, results in counts.items())

@@ -32,6 +32,7 @@ class Bench:
     threads: int = 2
     repeats: int = 5
     quick: bool = False  # little work, to see that everything runs
+    variants: tuple[str, ...] = ()  # of peers only those whose names begin so, where there are any
 
     def work(self, of: Work) -> Work:
         """The work itself, or little of its kind."""

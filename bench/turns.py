@@ -138,6 +138,8 @@ def best_of(variants: Mapping[str, Make], request: Record, repeats: int, count: 
 
     Raises PeerMissingError when none of them runs, with the last one's reason.
     """
+    if len(variants) == 1:  # there is nothing to compare it with
+        return Best(*next(iter(variants.items())), {})
     tried: dict[str, float | str] = {}
     for name, make in variants.items():
         try:

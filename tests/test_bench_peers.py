@@ -11,7 +11,7 @@ import torch
 from bench import page
 from bench import turns as turns_of
 from bench.agreement import largest_difference
-from bench.beside import Comparison, make_documents, planned_lengths
+from bench.beside import Comparison, chosen, make_documents, planned_lengths
 from bench.growth import by_part
 from bench.limits import operations, products
 from bench.peers import environments
@@ -210,6 +210,19 @@ def test_the_best_variant_has_the_highest_median_and_all_are_kept() -> None:
     assert best.tried == {"slow": pytest.approx(2.0), "fast": pytest.approx(6.0), "none": "no bfloat16 here"}
 
 
+def test_chosen_variants_are_not_tried_against_others() -> None:
+    variants = {
+        "float32": lambda: Fake([]),
+        "bfloat16": lambda: Fake([]),
+        "bfloat16, eager": lambda: Fake([]),
+    }
+    assert list(chosen(variants, ("bfloat16",))) == ["bfloat16", "bfloat16, eager"]
+    assert list(chosen(variants, ("eager",))) == list(variants)
+    assert list(chosen(variants, ())) == list(variants)
+    only = best_of(chosen(variants, ("float",)), {}, 2)
+    assert (only.name, only.tried) == ("float32", {})
+
+
 def test_a_peer_without_a_variant_that_runs_is_a_row_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -225,7 +238,7 @@ def test_a_peer_without_a_variant_that_runs_is_a_row_with_the_reason(
         planned={"lengths": [4]},
         limits={"r1kit": {"tokens_per_second": 60.0}},
     )
-    found = comparison.measure(SMALL, 1, 1)
+    found = comparison.measure(SMALL, Bench(Path(), repeats=1), 1)
     rows = [measurement.row() for measurement in found.measurements]
     assert [(row["name"], row["beside"], row["ratio"]) for row in rows] == [
         ("sampling", "vLLM", None),
