@@ -21,8 +21,10 @@ from r1kit.errors import Interrupted, ModelError
 from r1kit.learning.collecting import Collector
 from r1kit.learning.settings import RLSettings, RolloutSettings
 from r1kit.models.reference import frozen_copy
+from r1kit.models.threads import in_threads, use_threads
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.tracking.stop import StopFlag
 from r1kit.types import Completion, Prompt
 
 
@@ -58,7 +60,7 @@ def numbers_drawn(start: int, steps: Sequence[int], older: Number | None, policy
         drawn.append((step, sampler.number, timed.version))
         return []
 
-    with Collector(draw, sampler, policy, older, start) as collector:
+    with Collector(draw, sampler, policy, older, start, StopFlag()) as collector:
         for step in steps:
             collector.take(step)
             collector.go_ahead(step, last=step == steps[-1])
@@ -95,7 +97,7 @@ def test_the_next_step_is_drawn_while_this_one_is_learned() -> None:
         assert step == 1 or learning.wait(20), "nothing was learned meanwhile"
         return []
 
-    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0) as collector:
+    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0, StopFlag()) as collector:
         collector.take(1)
         collector.go_ahead(1, last=False)
         learning.set()
@@ -108,7 +110,7 @@ def test_what_ends_a_draw_is_raised_where_its_step_is_taken() -> None:
             raise ModelError("no logits")
         return []
 
-    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0) as collector:
+    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0, StopFlag()) as collector:
         collector.take(1)
         collector.go_ahead(1, last=False)
         with pytest.raises(ModelError, match="no logits"):
@@ -125,7 +127,7 @@ def test_nothing_is_being_drawn_after_the_block_even_if_it_failed() -> None:
         return []
 
     def fail() -> None:
-        with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0) as collector:
+        with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0, StopFlag()) as collector:
             collector.take(1)
             collector.go_ahead(1, last=False)
             raise ZeroDivisionError
@@ -139,15 +141,19 @@ def test_a_draw_has_as_many_threads_as_the_loop(one_thread: None) -> None:
     found = []
 
     def draw(step: int, timed: Any) -> list[Any]:
+        set_another(1)
         found.append(torch.get_num_threads())
         return []
 
-    torch.set_num_threads(3)
-    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0) as collector:
-        collector.take(1)
-        setter = threading.Thread(target=torch.set_num_threads, args=(1,))  # as threads of an update do
+    def set_another(count: int) -> None:  # as threads of an update do
+        setter = threading.Thread(target=use_threads, args=(count,))
         setter.start()
         setter.join()
+
+    torch.set_num_threads(3)
+    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0, StopFlag()) as collector:
+        collector.take(1)
+        set_another(1)
         collector.go_ahead(1, last=False)
         collector.take(2)
     assert found == [3, 3]
@@ -156,7 +162,9 @@ def test_a_draw_has_as_many_threads_as_the_loop(one_thread: None) -> None:
 def test_a_sampler_that_shares_weights_is_refused() -> None:
     model, tokenizer = make_model(make_tokenizer()), make_tokenizer()
     with pytest.raises(ModelError, match="cannot sample while they change"):
-        Collector(lambda step, timed: [], LocalSampler(model, tokenizer), model, frozen_copy(model), 0)
+        Collector(
+            lambda step, timed: [], LocalSampler(model, tokenizer), model, frozen_copy(model), 0, StopFlag()
+        )
 
 
 def test_a_sampler_apart_keeps_its_weights_until_it_gets_others() -> None:
@@ -195,7 +203,7 @@ def test_a_run_with_older_rollouts_that_is_killed_and_stopped_ends_bit_identical
     killed_run(killed, "saving", 4, "ahead")
     assert (killed / "checkpoints/step-000002/older.safetensors").exists()
     with pytest.raises(Interrupted, match="stopped after step 5 of 6"):
-        run_rl(killed, Stop(3), settings=AHEAD)
+        run_rl(killed, Stop(5), settings=AHEAD)  # looked at twice a step
     assert_same_run(killed, *run_rl(killed, settings=AHEAD), expected)
 
 
@@ -213,8 +221,53 @@ def test_a_signal_while_the_loop_waits_for_rollouts_is_seen() -> None:
         waiting.set()
         collector.take(2)
 
-    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0) as collector:
+    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0, StopFlag()) as collector:
         collector.take(1)
         collector.go_ahead(1, last=False)
         with pytest.raises(KeyboardInterrupt):
             take(collector)
+    assert "r1kit-rollouts" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_draw_that_nobody_wants_ends_after_the_step_it_is_in() -> None:
+    steps: list[int] = []
+
+    def piece(stop: threading.Event) -> None:
+        while not stop.is_set() and len(steps) < 3000:
+            steps.append(1)
+            time.sleep(0.01)
+
+    def draw(step: int, timed: Any) -> list[Any]:
+        if step > 1:
+            in_threads([piece, piece] if step == 2 else [piece])
+        return []
+
+    for first in (1, 2):
+        with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), first, StopFlag()) as collector:
+            collector.go_ahead(first, last=False)
+            time.sleep(0.1)
+        assert 0 < len(steps) < 3000
+        steps.clear()
+
+
+def test_nothing_is_drawn_ahead_of_a_stop() -> None:
+    asked, stop = list[int](), StopFlag()
+
+    def draw(step: int, timed: Any) -> list[Any]:
+        asked.append(step)
+        return []
+
+    with Collector(draw, NumberSampler(), Number(0.0), Number(0.0), 0, stop) as collector:
+        collector.take(1)
+        stop.request()
+        collector.go_ahead(1, last=False)
+    assert asked == [1]
+
+
+def test_a_run_with_older_rollouts_repeats_itself_in_two_threads(tmp_path: Path, one_thread: None) -> None:
+    settings = AHEAD.model_copy(update={"questions_per_step": 5, "group_size": 8})
+    runs = []
+    for name in ("a", "b"):
+        torch.set_num_threads(2)
+        runs.append((tmp_path / name, *run_rl(tmp_path / name, settings=settings)))
+    assert_same_run(*runs[0], runs[1])

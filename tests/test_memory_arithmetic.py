@@ -199,7 +199,7 @@ def test_head_takes_four_tables_of_a_chunk() -> None:
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize(("budget", "longest"), [(4096, 528), (1000, 528), (300, 700), (16384, 64)])
 def test_no_micro_batch_of_the_learner_costs_more(budget: int, longest: int, written: bool) -> None:
-    training = Training(longest=longest, sequences=64, budget=budget, written=written)
+    training = Training(longest=longest, sequences=64, budget=budget, written=written, few_parts=written)
     layout = padded_for_written if written else padded_in_few_shapes
     _, most = largest(SMALL, training, NARROW)
     random = torch.Generator().manual_seed(budget)

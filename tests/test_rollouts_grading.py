@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from test_learning_resume import make_model, make_tokenizer
 
 from r1kit.rewards.rubric import grade_many
+from r1kit.rollouts import grading as grading_module
 from r1kit.rollouts.collect import collect
 from r1kit.rollouts.grading import Grading
 from r1kit.rollouts.local import LocalSampler
@@ -27,6 +29,7 @@ class LengthTask:
     def __init__(self, name: str) -> None:
         self.name = name
         self.threads: list[str] = []
+        self.spent: list[float] = []
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
         self.threads.append(threading.current_thread().name)
@@ -37,7 +40,8 @@ class LengthTask:
 class ProgramTask(LengthTask):
     """The same, many at once."""
 
-    def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+    def verify_many(self, answers: Sequence[tuple[Problem, str]], spent: float = 0.0) -> list[Verdict]:
+        self.spent.append(spent)
         return [self.verify(*each) for each in answers]
 
 
@@ -106,7 +110,7 @@ def test_a_response_is_verified_before_sampling_has_ended() -> None:
 
 def test_what_ends_the_verifier_ends_the_collection() -> None:
     class Ending(ProgramTask):
-        def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+        def verify_many(self, answers: Sequence[tuple[Problem, str]], spent: float = 0.0) -> list[Verdict]:
             raise SystemExit(3)
 
     with Grading([problem("a", "programs")], {"programs": Ending("programs")}) as grading:  # type: ignore[dict-item]
@@ -119,10 +123,10 @@ def test_nothing_more_is_graded_once_sampling_failed() -> None:
     entered, leave = threading.Event(), threading.Event()
 
     class Slow(ProgramTask):
-        def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+        def verify_many(self, answers: Sequence[tuple[Problem, str]], spent: float = 0.0) -> list[Verdict]:
             entered.set()
             leave.wait(20)
-            return super().verify_many(answers)
+            return super().verify_many(answers, spent)
 
     task = Slow("programs")
     grading = Grading([problem("a", "programs")] * 3, {"programs": task})  # type: ignore[dict-item]
@@ -138,6 +142,45 @@ def test_nothing_more_is_graded_once_sampling_failed() -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert len(task.threads) == 1
+
+
+def test_all_answers_of_a_step_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grading_module, "_TOGETHER", 1)
+
+    class Slow(ProgramTask):
+        def verify(self, problem: Problem, answer: str) -> Verdict:
+            time.sleep(0.05)
+            return super().verify(problem, answer)
+
+    task = Slow("programs")
+    with Grading([problem("a", "programs")] * 3, {"programs": task}) as grading:  # type: ignore[dict-item]
+        for place in range(2):
+            grading.take(place, completion("a"))
+        grading.results([completion("a")] * 3)
+    assert task.spent[0] == 0.0
+    assert task.spent[1] >= 0.05
+    assert task.spent[2] >= 0.1
+
+
+def test_who_quits_at_once_does_not_wait_for_programs() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Endless(ProgramTask):
+        def verify_many(self, answers: Sequence[tuple[Problem, str]], spent: float = 0.0) -> list[Verdict]:
+            entered.set()
+            leave.wait(20)
+            return super().verify_many(answers, spent)
+
+    def quit_at_once() -> None:
+        with Grading([problem("a", "programs")], {"programs": Endless("programs")}) as grading:  # type: ignore[dict-item]
+            grading.take(0, completion("a"))
+            entered.wait(20)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quit_at_once()
+    assert not leave.is_set()
+    leave.set()
 
 
 def test_the_local_sampler_tells_every_response_once_and_returns_the_same() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ from torch import nn
 from r1kit.errors import ModelError
 from r1kit.learning.timing import Spent, TimedSampler
 from r1kit.models.reference import refresh
+from r1kit.models.threads import ended_by, use_threads
 from r1kit.rollouts.protocol import Sampler
+from r1kit.tracking.stop import StopFlag
 from r1kit.types import RolloutGroup
 
 _LOOK = 0.5  # seconds after which a waiting loop looks for signals again
@@ -47,16 +49,24 @@ class Collector:
             of the step after the next update are; then they are drawn during that update. It is what a
             checkpoint needs besides the policy.
         start: steps done before.
+        stop: once it is asked for, nothing is drawn ahead any more.
 
     Raises ModelError where rollouts are to be drawn ahead by a sampler that reads the policy's own weights.
     """
 
     def __init__(
-        self, draw: Draw, sampler: Sampler, policy: nn.Module, older: nn.Module | None, start: int
+        self,
+        draw: Draw,
+        sampler: Sampler,
+        policy: nn.Module,
+        older: nn.Module | None,
+        start: int,
+        stop: StopFlag,
     ) -> None:
         if older is not None and sampler.shares_weights:
             raise ModelError("a sampler that reads the policy's own weights cannot sample while they change")
         self._draw, self._policy, self._older = draw, policy, older
+        self._stop = stop
         self._sampler = TimedSampler(sampler)
         sampler.update(policy if older is None else older)
         # completions name the number of steps learned before, whether or not the run was interrupted
@@ -65,8 +75,11 @@ class Collector:
 
     def take(self, step: int) -> Collected:
         """The rollouts of a step; what an exception ended is raised here."""
-        beside, self._beside = self._beside, None
-        return self._collect(step) if beside is None else beside.result()
+        if self._beside is None:
+            return self._collect(step)
+        found = self._beside.result()  # what interrupts it leaves it to the end of the block
+        self._beside = None
+        return found
 
     def go_ahead(self, step: int, *, last: bool) -> None:
         """The updates of `step` are about to begin; unless it is the last one, the next may be drawn."""
@@ -75,7 +88,7 @@ class Collector:
         if step > 1:  # else they are the sampler's already
             self._sampler.update(self._policy)
             refresh(self._older, self._policy)
-        if not last:
+        if not (last or self._stop.requested):
             self._beside = _Beside(lambda: self._collect(step + 1))
 
     def learned(self) -> None:
@@ -90,7 +103,7 @@ class Collector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._beside is not None:
-            self._beside.wait()
+            self._beside.end()
 
     def _collect(self, step: int) -> Collected:
         began, seconds, tokens = time.perf_counter(), self._sampler.seconds, self._sampler.tokens
@@ -107,21 +120,30 @@ class _Beside:
         self._work, self._threads = work, torch.get_num_threads()
         self._found: Collected | None = None
         self._error: BaseException | None = None
-        # a daemon does not keep a process that is to end at once
+        self._stop, self._ended = Event(), Event()
         self._thread = Thread(target=self._run, name="r1kit-rollouts", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        torch.set_num_threads(self._threads)  # a new thread has what another one set last
+        use_threads(self._threads)
         try:
-            self._found = self._work()
+            with ended_by(self._stop):
+                self._found = self._work()
         except BaseException as error:
             self._error = error
+        finally:
+            self._ended.set()
+
+    def end(self) -> None:
+        """Nobody wants it any more: sampling ends after the step it is in."""
+        self._stop.set()
+        self.wait()
 
     def wait(self) -> None:
         """Until it has ended; signals are taken meanwhile."""
-        while self._thread.is_alive():
-            self._thread.join(_LOOK)
+        while not self._ended.wait(_LOOK):  # after an interrupted `join` a thread seems to have ended
+            pass
+        self._thread.join()
 
     def result(self) -> Collected:
         """What was found."""

@@ -91,7 +91,7 @@ def train_rl(
     alarms = Alarms(_alarm_rules(rubric, len(sources) > 1, settings), saved.get("alarms"))
     ask = partial(collect, tasks=tasks, rubric=rubric, tokenizer=tokenizer)
     draw = partial(_drawn, ask, questions, settings, seed)
-    collector = Collector(draw, sampler, policy, company["older"], start)
+    collector = Collector(draw, sampler, policy, company["older"], start, stop)
     with progress.bar(name, settings.steps, start) as bar, collector:
         for done in _steps_left(start, summary, settings):
             clock, step_seed = StepClock(), seeds.derive(seed, "step", done)
@@ -231,7 +231,11 @@ def _alarm_rules(rubric: Rubric, by_task: bool, settings: RLSettings) -> list[Ru
             own = [f"accuracy/{task}" for task in spec.tasks] if spec.tasks and by_task else ["accuracy"]
             watched[f"reward/{spec.name}"] = [*own, "reward/accuracy"]
     groups = GROUP_RULES if compared else ()
-    return [*groups, *ROLLOUT_RULES, *UPDATE_RULES, *hacking_rules(watched)]
+    # where rollouts are older, the gap is also the size of an update
+    updates = [
+        rule for rule in UPDATE_RULES if not (settings.rollouts.staleness and rule.name == "logprob_gap")
+    ]
+    return [*groups, *ROLLOUT_RULES, *updates, *hacking_rules(watched)]
 
 
 _SAVED = "the state is saved"

@@ -62,7 +62,8 @@ class ObjectiveSettings(Settings):
     dual_clip: float | None = Field(default=None, gt=1)
     """With a negative advantage a token whose ratio is above this does not push any more (often 3)."""
     importance_cap: float | None = Field(default=None, gt=0)
-    """Weigh each token by pi_learner / pi_sampler, at most this (truncated importance sampling: 2)."""
+    """Weigh each token's policy loss by pi_learner / pi_sampler, at most this (truncated importance sampling:
+    2). KL, entropy bonus and the critic's loss are not weighed."""
     kl_kind: Literal["k1", "k2", "k3"] = "k3"
     """Estimator of the KL to the reference (in the loss GRPO: k3; in the reward REINFORCE++: k1)."""
     kl_beta: float = Field(default=0.0, ge=0)
@@ -189,9 +190,10 @@ class RolloutSettings(Settings):
     and entropy bonus, is then not learned on them either. 0 trains on the groups as they come."""
     staleness: int = Field(default=0, ge=0, le=1)
     """With 1 a step's rollouts are sampled and graded beside the updates of the step before, from the weights
-    before these: for graders and samplers that leave the learner's processor free. It needs
-    `objective.importance_cap`, takes the memory of two more copies of the weights, and repeats itself bit by
-    bit as 0 does, where every step waits for rollouts of its own weights."""
+    before these: for steps that wait for judges or programs. It needs `objective.importance_cap`, takes the
+    memory of two more copies of the weights (one where sampling is in another number format anyway) and one
+    in each checkpoint, and repeats itself bit by bit as 0 does, where every step waits for rollouts of its
+    own weights."""
 
 
 class RLSettings(Settings):

@@ -195,9 +195,8 @@ UPDATE_RULES = (
         "warning",
         ("logprob_gap/mean", "logprob_gap/correlation"),
         _gap,
-        "the rollouts are in truth another policy's; set objective.importance_cap: 2, batch.precision: "
-        "float32 and rollouts.staleness: 0, and check that sampler and learner use the same weights, "
-        "temperature and chat template",
+        "the rollouts are in truth another policy's; set objective.importance_cap: 2 and batch.precision: "
+        "float32, and check that sampler and learner use the same weights, temperature and chat template",
     ),
     Rule(
         "gradient_spike",

@@ -29,6 +29,7 @@ class Training:
     checkpointing: bool = False
     packing: bool = False
     written: bool = False  # whether the learner writes layers out where it can
+    few_parts: bool = False  # whether it cuts micro-batches for that
     shared: bool = True  # whether the learner shares it out among threads where it can
 
 
@@ -115,7 +116,8 @@ def _possible(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> 
     few = arithmetic.device == "cpu" and not training.packing and shape.context % FEW.width == 0
     grid = FEW if few else ANY
     widths = {*range(FEW.width, training.longest + 1, FEW.width), training.longest}
-    part_cost = WRITTEN_PART_COST if training.written and arithmetic.narrow else PART_COST
+    large = training.few_parts and arithmetic.narrow and written.is_written(shape, 1, arithmetic)
+    part_cost = WRITTEN_PART_COST if large else PART_COST
     threads = arithmetic.threads if training.shared and arithmetic.is_small(shape) else 1
     for length in sorted(grid.wide(width) for width in widths):
         present = _present(training, length)

@@ -6,19 +6,47 @@ side by side use two cores better. PyTorch's operations and compiled loops run w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
-from threading import Event
+from threading import Event, local
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
 _LOOK = 0.5  # seconds after which the caller looks for signals again
+_CALLER = local()
 
 Piece = Callable[[Event], T]
 """Work that looks at its event now and then: once that is set, nobody wants the result any more."""
+
+
+class UnwantedError(Exception):
+    """What a thread was at is not wanted any more."""
+
+
+def use_threads(count: int) -> None:
+    """Let torch's operations in the calling thread use so many threads, whatever other threads set.
+
+    The first that a new thread asks of torch gives it the number that any thread set last; so that comes
+    first.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(count)
+
+
+@contextmanager
+def ended_by(stop: Event) -> Iterator[None]:
+    """Within, in this thread: once `stop` is set, `in_threads` raises UnwantedError as soon as its pieces
+    have looked.
+    """
+    _CALLER.stop = stop
+    try:
+        yield
+    finally:
+        del _CALLER.stop
 
 
 def in_threads(pieces: Sequence[Piece[T]]) -> list[T]:
@@ -27,9 +55,15 @@ def in_threads(pieces: Sequence[Piece[T]]) -> list[T]:
     Gradient and inference modes hold for a thread: a piece enters its own. When one fails, or the caller is
     interrupted (Ctrl-C), the pieces' event is set; the exception is raised here when all have ended.
     """
+    unwanted: Event = getattr(_CALLER, "stop", Event())
+    found = [piece(unwanted) for piece in pieces] if len(pieces) <= 1 else _side_by_side(pieces, unwanted)
+    if unwanted.is_set():
+        raise UnwantedError
+    return found
+
+
+def _side_by_side(pieces: Sequence[Piece[T]], unwanted: Event) -> list[T]:
     begin, stop = Event(), Event()
-    if len(pieces) <= 1:
-        return [piece(stop) for piece in pieces]
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(len(pieces), "r1kit") as pool:
@@ -37,19 +71,20 @@ def in_threads(pieces: Sequence[Piece[T]]) -> list[T]:
                 futures = [pool.submit(partial(_run, piece, begin, stop)) for piece in pieces]
                 begin.set()
                 while wait(futures, timeout=_LOOK).not_done:  # a signal may come just before waiting begins
-                    pass
+                    if unwanted.is_set():
+                        stop.set()
                 return [future.result() for future in futures]
             finally:
                 stop.set()  # before the pool waits for its threads
                 begin.set()
     finally:
-        torch.set_num_threads(threads)
+        use_threads(threads)
 
 
 def _run(piece: Piece[T], begin: Event, stop: Event) -> T:
     begin.wait()  # a pool interrupted in `submit` does not know its last thread, and would not wait for it
     if not stop.is_set():
-        torch.set_num_threads(1)
+        use_threads(1)
     try:
         return piece(stop)
     except BaseException:

@@ -178,6 +178,7 @@ def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[
         chunk=batch.logprob_chunk,
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
+        few_parts=batch.writes_layers_out,
         written=batch.writes_layers_out and settings.critic is None,  # a critic's layers are the library's,
         shared=not batch.compile and settings.critic is None,  # and its losses take one thread
     )
@@ -208,6 +209,7 @@ def sft_work(settings: SFTStageSettings | CorpusTrainingSettings, shape: ModelSh
         chunk=batch.logprob_chunk,
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
+        few_parts=batch.writes_layers_out,
         written=batch.writes_layers_out,
         shared=not batch.compile,
     )

@@ -268,13 +268,14 @@ def grade(problem: Problem, completion: Completion, task: Task) -> tuple[ParsedR
 
 
 def grade_many(
-    samples: Sequence[tuple[Problem, Completion]], tasks: Mapping[str, Task]
+    samples: Sequence[tuple[Problem, Completion]], tasks: Mapping[str, Task], spent: float = 0.0
 ) -> list[tuple[ParsedResponse, Verdict]]:
     """`grade` of each sample, in order; a task that verifies many answers at once gets its own together.
 
     Args:
         samples: problems with one completion each.
         tasks: by name; every problem's task must be there.
+        spent: seconds that other samples of the same step have taken.
     """
     read = [_read(problem, completion, tasks[problem.task]) for problem, completion in samples]
     waiting: dict[str, list[int]] = {}  # task -> indices of samples with an answer
@@ -284,7 +285,7 @@ def grade_many(
     verdicts = [found if isinstance(found, Verdict) else None for _, found in read]
     for name, indices in waiting.items():
         answers = [(samples[index][0], str(read[index][1])) for index in indices]
-        for index, verdict in zip(indices, _verified(tasks[name], answers), strict=True):
+        for index, verdict in zip(indices, _verified(tasks[name], answers, spent), strict=True):
             verdicts[index] = verdict
     graded = zip(read, verdicts, strict=True)
     return [(parsed, verdict) for (parsed, _), verdict in graded if verdict is not None]
@@ -301,17 +302,17 @@ def _read(problem: Problem, completion: Completion, task: Task) -> tuple[ParsedR
     return parsed, answer
 
 
-def _verified(task: Task, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+def _verified(task: Task, answers: Sequence[tuple[Problem, str]], spent: float) -> list[Verdict]:
     """Every answer's verdict."""
     batches = [answers] if isinstance(task, VerifiesMany) else [[each] for each in answers]
-    return [verdict for batch in batches for verdict in _verified_together(task, batch)]
+    return [verdict for batch in batches for verdict in _verified_together(task, batch, spent)]
 
 
-def _verified_together(task: Task, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
+def _verified_together(task: Task, answers: Sequence[tuple[Problem, str]], spent: float) -> list[Verdict]:
     """The verdicts on answers; ERROR on all of them where the verifier raises, which leaves them unscored."""
     try:
         if isinstance(task, VerifiesMany):
-            return task.verify_many(answers)
+            return task.verify_many(answers, spent)
         return [task.verify(problem, answer) for problem, answer in answers]
     except Exception as error:  # model text met a fault of the verifier: the run goes on
         detail = f"{type(error).__name__}: {error}"[:200]

@@ -6,9 +6,10 @@ beside sampling. Checking all others is Python, which would only take turns with
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 
 from r1kit.rewards.rubric import grade_many
@@ -17,6 +18,7 @@ from r1kit.text.tags import ParsedResponse
 from r1kit.types import Completion, Problem, Verdict
 
 _LOOK = 0.5  # seconds after which a waiting caller looks for signals again
+_TOGETHER = 64  # answers after which is looked whether the others are still wanted
 
 Graded = tuple[ParsedResponse, Verdict]
 
@@ -37,7 +39,8 @@ class Grading:
         self._waiting: SimpleQueue[tuple[int, Completion] | None] = SimpleQueue()
         self._graded: dict[int, Graded] = {}
         self._error: BaseException | None = None
-        self._unwanted = False
+        self._unwanted, self._ended = False, Event()
+        self._spent = 0.0  # seconds, by the verifiers
         self._thread: Thread | None = None
 
     @property
@@ -57,12 +60,11 @@ class Grading:
             raise self._error
         rest = [place for place in range(len(completions)) if place not in self._graded]
         pairs = [(self._problems[place], completions[place]) for place in rest]
-        graded = self._graded | dict(zip(rest, grade_many(pairs, self._tasks), strict=True))
+        graded = self._graded | dict(zip(rest, grade_many(pairs, self._tasks, self._spent), strict=True))
         return [graded[place] for place in range(len(completions))]
 
     def __enter__(self) -> Grading:
         if self.wanted:
-            # a daemon does not keep a process that is to end at once
             self._thread = Thread(target=self._run, name="r1kit-grading", daemon=True)
             self._thread.start()
         return self
@@ -71,13 +73,15 @@ class Grading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._unwanted = True
-        self._end()
+        if kind is None or issubclass(kind, Exception):  # who quits at once does not wait for programs
+            self._end()
 
     def _end(self) -> None:
         if self._thread is not None:
             self._waiting.put(None)
-            while self._thread.is_alive():
-                self._thread.join(_LOOK)
+            while not self._ended.wait(_LOOK):  # after an interrupted `join` a thread seems to have ended
+                pass
+            self._thread.join()
             self._thread = None
 
     def _run(self) -> None:
@@ -89,11 +93,18 @@ class Grading:
                 while not self._waiting.empty():
                     batch.append(self._waiting.get())
                 more = None not in batch
-                self._grade([each for each in batch if each is not None and not self._unwanted])
+                self._grade([each for each in batch if each is not None])
         except BaseException as error:
             self._error = error
+        finally:
+            self._ended.set()
 
     def _grade(self, batch: Sequence[tuple[int, Completion]]) -> None:
-        pairs = [(self._problems[place], completion) for place, completion in batch]
-        found = grade_many(pairs, self._tasks)
-        self._graded |= {place: graded for (place, _), graded in zip(batch, found, strict=True)}
+        for begin in range(0, len(batch), _TOGETHER):
+            if self._unwanted:
+                return
+            part, began = batch[begin : begin + _TOGETHER], time.perf_counter()
+            pairs = [(self._problems[place], completion) for place, completion in part]
+            found = grade_many(pairs, self._tasks, self._spent)
+            self._spent += time.perf_counter() - began
+            self._graded |= {place: graded for (place, _), graded in zip(part, found, strict=True)}

@@ -62,15 +62,18 @@ class Code:
         (verdict,) = self.verify_many([(problem, answer)])
         return verdict
 
-    def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
-        """As `verify`, several programs at a time; ERROR where programs may not run."""
+    def verify_many(self, answers: Sequence[tuple[Problem, str]], spent: float = 0.0) -> list[Verdict]:
+        """As `verify`, several programs at a time; ERROR where programs may not run, and for those that would
+        begin when they have all taken `batch_seconds`, with `spent` before.
+        """
         settings, found = self.settings, find_protection(self.settings.workers)
+        left = max(0.0, settings.batch_seconds - spent)
         try:
             run = found.require(settings.allow_unsafe_programs)
         except SandboxError as error:
             return [Verdict(Outcome.ERROR, None, 0.0, str(error))] * len(answers)
         checks = [self._check(problem, answer) for problem, answer in answers]
-        verdicts = check_programs(checks, run, found.workers, settings.batch_seconds)
+        verdicts = check_programs(checks, run, found.workers, left)
         keys = [_key(p) if verdict.correct else "" for (p, _), verdict in zip(answers, verdicts, strict=True)]
         right = {key: problem for key, (problem, _) in zip(keys, answers, strict=True) if key}
         self._measure({key: right[key] for key in right if key not in self._reference_seconds}, run)

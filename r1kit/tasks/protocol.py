@@ -50,8 +50,8 @@ class Task(Protocol):
 class VerifiesMany(Protocol):
     """A task that checks many answers faster together than one by one."""
 
-    def verify_many(self, answers: Sequence[tuple[Problem, str]]) -> list[Verdict]:
-        """As `Task.verify` of each, in order, in bounded time."""
+    def verify_many(self, answers: Sequence[tuple[Problem, str]], spent: float = 0.0) -> list[Verdict]:
+        """As `Task.verify` of each, in order, in bounded time, of which `spent` seconds are over already."""
 
 
 @runtime_checkable
