@@ -105,8 +105,9 @@ def importance_weights(old_logprobs_N: Tensor, sampler_logprobs_N: Tensor, cap: 
     """min(pi_old / pi_sampler, cap): truncated importance sampling for rollouts drawn by other arithmetic.
 
     Sampler and learner compute the same model in different ways (kernels, precision), so that the rollouts
-    come from a slightly other distribution; or the sampler has older weights (`rollouts.staleness`). Sources: Yao et al. 2025, "Your Efficient RL Framework Secretly
-    Brings You Off-Policy RL Training", https://fengyao.notion.site/off-policy-rl; the truncation: Ionides
+    come from a slightly other distribution; or the sampler has older weights (`rollouts.staleness`). Sources:
+    Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training",
+    https://fengyao.notion.site/off-policy-rl; the truncation: Ionides
     2008, "Truncated Importance Sampling".
     """
     return bounded_exp(old_logprobs_N - sampler_logprobs_N).clamp_max(cap)
