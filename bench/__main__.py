@@ -68,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help=f"replace the tables of docs/{page.PAGE.name}")
     parser.add_argument("--quick", action="store_true", help="little work, to see that everything runs")
     parser.add_argument("--environments", type=Path, default=FOLDER, help="where the peers' environments are")
+    parser.add_argument("--peers", nargs="+", default=[], metavar="NAME", help="beside these alone")
     parser.add_argument(
         "--variants", nargs="+", default=[], metavar="NAME",
         help="of a peer's variants only those whose names begin so, e.g. 'bfloat16, compiled'",
@@ -91,6 +92,7 @@ def _beside(part: Callable[[Bench], Found]) -> Callable[[argparse.Namespace, Sha
                     arguments.threads,
                     shape.repeats,
                     arguments.quick,
+                    tuple(arguments.peers),
                     tuple(arguments.variants),
                 )
             )

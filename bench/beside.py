@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -23,6 +24,7 @@ OURS = "r1kit"
 TOLERANCE = 1e-5  # of log-probabilities beside a plain forward pass, float32
 DOCUMENTS = {SMALL.name: 256, MEDIUM.name: 32}  # of one supervised update
 Limit = dict[str, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Comparison:
 
     def measure(self, work: Work, bench: Bench, trials: int) -> Found:
         """Each peer's best variant, then all sides in turn."""
-        peers = {name: chosen(variants, bench.variants) for name, variants in self.peers.items()}
+        among = chosen(self.peers, bench.peers)
+        peers = {name: chosen(variants, bench.variants) for name, variants in among.items()}
         bests, missing = _bests(peers, self.planned, trials, self.count)
         contenders = [Contender(name, make, fixed=False) for name, make in self.own.items()]
         contenders += [Contender(name, best.make) for name, best in bests.items()]
@@ -67,6 +70,7 @@ class Comparison:
                 turns.missing.get(peer, ""),
             )
             for peer in self.peers
+            if peer in bests or peer in turns.missing
         ]
         return rows + [
             Measurement(f"{self.name}: {name}", self.unit, speeds, [], limit=limits.get(name))
@@ -155,8 +159,8 @@ def supervised(bench: Bench) -> Found:
     return found
 
 
-def chosen(variants: Mapping[str, Make], wanted: Sequence[str]) -> Mapping[str, Make]:
-    """The variants whose names begin with one of the wanted texts; all, where there are none."""
+def chosen(variants: Mapping[str, T], wanted: Sequence[str]) -> Mapping[str, T]:
+    """The peers or variants whose names begin with one of the wanted texts; all, where there are none."""
     begin = tuple(wanted)
     found = {name: make for name, make in variants.items() if name.startswith(begin)}
     return found or variants

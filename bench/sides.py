@@ -32,6 +32,7 @@ class Bench:
     threads: int = 2
     repeats: int = 5
     quick: bool = False  # little work, to see that everything runs
+    peers: tuple[str, ...] = ()  # beside these alone, where there are any
     variants: tuple[str, ...] = ()  # of peers only those whose names begin so, where there are any
 
     def work(self, of: Work) -> Work:
