@@ -177,10 +177,16 @@ def test_who_quits_at_once_does_not_wait_for_programs() -> None:
             entered.wait(20)
             raise KeyboardInterrupt
 
+    def graders() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "r1kit-grading"]
+
     with pytest.raises(KeyboardInterrupt):
         quit_at_once()
     assert not leave.is_set()
+    (grader,) = graders()
     leave.set()
+    grader.join(20)
+    assert graders() == []
 
 
 def test_the_local_sampler_tells_every_response_once_and_returns_the_same() -> None:

@@ -73,6 +73,7 @@ class Grading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._unwanted = True
+        self._waiting.put(None)
         if kind is None or issubclass(kind, Exception):  # who quits at once does not wait for programs
             self._end()
 
