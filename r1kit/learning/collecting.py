@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Event, Thread
 from types import TracebackType
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
 from r1kit.errors import ModelError
 from r1kit.learning.timing import Spent, TimedSampler
 from r1kit.models.reference import refresh
-from r1kit.models.threads import ended_by, use_threads
+from r1kit.models.threads import Beside
 from r1kit.rollouts.protocol import Sampler
 from r1kit.tracking.stop import StopFlag
 from r1kit.types import RolloutGroup
-
-_LOOK = 0.5  # seconds after which a waiting loop looks for signals again
 
 Draw = Callable[[int, Sampler], list[RolloutGroup]]
 """(step, counted from 1, what samples) -> the step's scored groups"""
@@ -71,7 +67,7 @@ class Collector:
         sampler.update(policy if older is None else older)
         # completions name the number of steps learned before, whether or not the run was interrupted
         sampler.version = start if older is None else max(0, start - 1)
-        self._beside: _Beside | None = None
+        self._beside: Beside[Collected] | None = None
 
     def take(self, step: int) -> Collected:
         """The rollouts of a step; what an exception ended is raised here."""
@@ -89,7 +85,7 @@ class Collector:
             self._sampler.update(self._policy)
             refresh(self._older, self._policy)
         if not (last or self._stop.requested):
-            self._beside = _Beside(lambda: self._collect(step + 1))
+            self._beside = Beside("r1kit-rollouts", lambda: self._collect(step + 1))
 
     def learned(self) -> None:
         """The policy has its new weights."""
@@ -111,44 +107,3 @@ class Collector:
         sampling = self._sampler.seconds - seconds
         grading = time.perf_counter() - began - sampling
         return Collected(groups, Spent(self._sampler.tokens - tokens, sampling, grading))
-
-
-class _Beside:
-    """Something computed in a thread of its own, which uses as many of torch's threads as the caller."""
-
-    def __init__(self, work: Callable[[], Collected]) -> None:
-        self._work, self._threads = work, torch.get_num_threads()
-        self._found: Collected | None = None
-        self._error: BaseException | None = None
-        self._stop, self._ended = Event(), Event()
-        self._thread = Thread(target=self._run, name="r1kit-rollouts", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        use_threads(self._threads)
-        try:
-            with ended_by(self._stop):
-                self._found = self._work()
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._ended.set()
-
-    def end(self) -> None:
-        """Nobody wants it any more: sampling ends after the step it is in."""
-        self._stop.set()
-        self.wait()
-
-    def wait(self) -> None:
-        """Until it has ended; signals are taken meanwhile."""
-        while not self._ended.wait(_LOOK):  # after an interrupted `join` a thread seems to have ended
-            pass
-        self._thread.join()
-
-    def result(self) -> Collected:
-        """What was found."""
-        self.wait()
-        if self._error is not None:
-            raise self._error
-        assert self._found is not None
-        return self._found

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
-from threading import Event, local
-from typing import TypeVar
+from threading import Event, Thread, local
+from typing import Generic, TypeVar
 
 import torch
 
@@ -90,3 +90,48 @@ def _run(piece: Piece[T], begin: Event, stop: Event) -> T:
     except BaseException:
         stop.set()
         raise
+
+
+class Beside(Generic[T]):
+    """Work in a thread of its own, with as many of torch's threads as the caller has.
+
+    Args:
+        name: of the thread.
+        work: what it does, from now on.
+    """
+
+    def __init__(self, name: str, work: Callable[[], T]) -> None:
+        self._work, self._threads = work, torch.get_num_threads()
+        self._found: list[T] = []
+        self._error: BaseException | None = None
+        self._stop, self._ended = Event(), Event()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        use_threads(self._threads)
+        try:
+            with ended_by(self._stop):
+                self._found.append(self._work())
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def end(self) -> None:
+        """Nobody wants it any more: what it does by `in_threads` ends at the pieces' next look."""
+        self._stop.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it has ended; signals are taken meanwhile."""
+        while not self._ended.wait(_LOOK):  # after an interrupted `join` a thread seems to have ended
+            pass
+        self._thread.join()
+
+    def result(self) -> T:
+        """What came of it; what an exception ended is raised here."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._found[0]

@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
-from threading import Event, Thread
 from types import TracebackType
 
+from r1kit.models.threads import Beside
 from r1kit.rewards.rubric import grade_many
 from r1kit.tasks.protocol import Task, VerifiesMany
 from r1kit.text.tags import ParsedResponse
 from r1kit.types import Completion, Problem, Verdict
 
-_LOOK = 0.5  # seconds after which a waiting caller looks for signals again
 _TOGETHER = 64  # answers after which is looked whether the others are still wanted
 
 Graded = tuple[ParsedResponse, Verdict]
@@ -26,7 +25,8 @@ Graded = tuple[ParsedResponse, Verdict]
 class Grading:
     """Grades what `take` brings, in a thread of its own, and the rest when asked for `results`.
 
-    A `with` block, at whose end the thread has ended; what waits is graded first only by `results`.
+    A `with` block, at whose end the thread has ended, but where it is quit at once (Ctrl-C), when a batch may
+    still be under way. What waits is graded first only by `results`.
 
     Args:
         problems: of the responses, in their order.
@@ -38,10 +38,9 @@ class Grading:
         self._beside = {name for name, task in tasks.items() if isinstance(task, VerifiesMany)}
         self._waiting: SimpleQueue[tuple[int, Completion] | None] = SimpleQueue()
         self._graded: dict[int, Graded] = {}
-        self._error: BaseException | None = None
-        self._unwanted, self._ended = False, Event()
+        self._unwanted = False
         self._spent = 0.0  # seconds, by the verifiers
-        self._thread: Thread | None = None
+        self._grader: Beside[None] | None = None
 
     @property
     def wanted(self) -> bool:
@@ -55,9 +54,9 @@ class Grading:
 
     def results(self, completions: Sequence[Completion]) -> list[Graded]:
         """What `rewards.rubric.grade_many` says of all responses; what an exception ended is raised here."""
-        self._end()
-        if self._error is not None:
-            raise self._error
+        if self._grader is not None:
+            self._waiting.put(None)
+            self._grader.result()
         rest = [place for place in range(len(completions)) if place not in self._graded]
         pairs = [(self._problems[place], completions[place]) for place in rest]
         graded = self._graded | dict(zip(rest, grade_many(pairs, self._tasks, self._spent), strict=True))
@@ -65,8 +64,7 @@ class Grading:
 
     def __enter__(self) -> Grading:
         if self.wanted:
-            self._thread = Thread(target=self._run, name="r1kit-grading", daemon=True)
-            self._thread.start()
+            self._grader = Beside("r1kit-grading", self._run)
         return self
 
     def __exit__(
@@ -74,31 +72,19 @@ class Grading:
     ) -> None:
         self._unwanted = True
         self._waiting.put(None)
-        if kind is None or issubclass(kind, Exception):  # who quits at once does not wait for programs
-            self._end()
-
-    def _end(self) -> None:
-        if self._thread is not None:
-            self._waiting.put(None)
-            while not self._ended.wait(_LOOK):  # after an interrupted `join` a thread seems to have ended
-                pass
-            self._thread.join()
-            self._thread = None
+        quits = kind is not None and not issubclass(kind, Exception)
+        if self._grader is not None and not quits:  # who quits at once does not wait for programs
+            self._grader.wait()
 
     def _run(self) -> None:
-        """Grade what waits, all of it together, until `_end`."""
-        try:
-            more = True
-            while more:
-                batch = [self._waiting.get()]
-                while not self._waiting.empty():
-                    batch.append(self._waiting.get())
-                more = None not in batch
-                self._grade([each for each in batch if each is not None])
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._ended.set()
+        """Grade what waits, all of it together, until None comes."""
+        more = True
+        while more:
+            batch = [self._waiting.get()]
+            while not self._waiting.empty():
+                batch.append(self._waiting.get())
+            more = None not in batch
+            self._grade([each for each in batch if each is not None])
 
     def _grade(self, batch: Sequence[tuple[int, Completion]]) -> None:
         for begin in range(0, len(batch), _TOGETHER):
