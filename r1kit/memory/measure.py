@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from r1kit.learning.settings import BatchSettings, OptimizerSettings, RLSettings
 from r1kit.memory.estimate import BESIDE
 from r1kit.models.precision import Precision, resolve
 from r1kit.models.reference import frozen_copy
-from r1kit.models.threads import use_threads
+from r1kit.models.threads import Beside
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.settings import Settings
@@ -137,10 +136,9 @@ def _reinforcement(model: nn.Module, work: Work, settings: RLSettings) -> dict[s
     sampler.update(model)
     first = _start(work.device)
     if older is not None:
-        held, threads = _sample(sampler, work, model), torch.get_num_threads()
-        with ThreadPoolExecutor(1, initializer=partial(use_threads, threads)) as beside:
-            drawn = beside.submit(_sample, sampler, work, model)
-            update_policy(learner, _batch(work, model), settings, reference, 2, critic)
+        held = _sample(sampler, work, model)
+        drawn = Beside("r1kit-rollouts", partial(_sample, sampler, work, model))
+        update_policy(learner, _batch(work, model), settings, reference, 2, critic)
         assert len(held) == len(drawn.result())  # those of two steps are there at the same time
         return {BESIDE: max(peak(work.device), first)}
 
