@@ -116,9 +116,9 @@ def test_activations_of_written_layers_are_what_is_kept(
 ) -> None:
     one, two = (kept_by_autograd(variant(family, layers=n), 4, length, arithmetic, real=3) for n in (1, 2))
     # four rows, one of them empty, and of the others all tokens but the last
-    place = (variant(family), 3 * (length - 1), 4, length, arithmetic)
+    kept = written.kept_by_layer(variant(family), 3 * (length - 1), arithmetic)
     weights = written.layer_weights(variant(family), arithmetic)
-    assert two - one == pytest.approx(sum(written.kept_by_layer(*place)) + weights, rel=0.003)
+    assert two - one == pytest.approx(sum(kept) + weights, rel=0.003)
 
 
 @pytest.mark.parametrize(
@@ -127,16 +127,16 @@ def test_activations_of_written_layers_are_what_is_kept(
 )
 def test_shape_tells_whether_layers_are_written_out_and_steps_compiled(changes: dict[str, Any]) -> None:
     shape = variant(**{"family": "llama", **changes})
-    assert written.is_written(shape, 128, WIDE) == (written_decoder(model_of(shape)) is not None)
+    assert written.is_written(shape, WIDE) == (written_decoder(model_of(shape)) is not None)
     assert rollouts.is_compiled(shape, WIDE) == (compiled_weights(model_of(shape).eval()) is not None)
 
 
 def test_large_models_have_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "MOST_PARAMETERS", SMALL.parameters)
-    assert written.is_written(SMALL, 128, WIDE)
+    assert written.is_written(SMALL, WIDE)
     assert rollouts.is_compiled(SMALL, WIDE)
     larger = variant("llama", vocabulary=257)
-    assert not written.is_written(larger, 128, WIDE)
+    assert not written.is_written(larger, WIDE)
     assert not rollouts.is_compiled(larger, WIDE)
 
 

@@ -59,11 +59,6 @@ def compiled_in_order(function: Callable[..., Any]) -> Any:
     return _compiled(function, _MATHS - {"reassoc"})
 
 
-def compiled_for_numbers(function: Callable[..., Any]) -> Any:
-    """`function` as machine code that may take for granted that it meets no NaN."""
-    return _compiled(function, _MATHS | {"nnan"})
-
-
 def _compiled(function: Callable[..., Any], maths: set[str]) -> Any:
     with _LOCK:  # threads may import kernels at the same time
         before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER

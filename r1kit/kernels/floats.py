@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from r1kit.kernels.compiler import compiled_for_numbers, compiled_in_order
+from r1kit.kernels.compiler import compiled, compiled_in_order
 
 
 @intrinsic
@@ -94,13 +94,22 @@ def _store(array: Any, place: Any, number: Any) -> Any:
     return kept
 
 
-@compiled_for_numbers
+@compiled
 def highest(numbers: Any) -> Any:
-    """The largest of the numbers; where one of them is NaN, any."""
-    most = numbers[0]
+    """The largest of the numbers; where one of them is NaN, any.
+
+    Compared as integers that are in the same order: of those the largest is found by vector code.
+    """
+    most = np.int32(-(2**31))
     for place in range(numbers.shape[0]):
-        most = max(most, numbers[place])
-    return most
+        most = max(most, _ordered(np.int32(bits_of(numbers[place]))))
+    return float_of(np.uint32(_ordered(most)))
+
+
+@compiled
+def _ordered(bits: Any) -> Any:
+    """A float32's bits as an integer in the numbers' order, and back: in negative ones all but the sign turn."""
+    return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
 
 _LOG2_E = np.float32(1.4426950408889634)

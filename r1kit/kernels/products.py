@@ -53,17 +53,35 @@ def _call(typing: Any, address: Any, arguments: Any) -> Any:
 
 
 @compiled
-def product(address: Any, a: Any, b: Any, c: Any, keep: Any) -> None:
-    """c = a @ b + keep * c, row by row in memory: a (M, K) and b (K, N) of the format of `address`, c (M, N)
-    float32, keep 0 or 1.
+def multiply(address: Any, a: Any, a_turned: Any, b: Any, b_turned: Any, c: Any, keep: Any) -> None:
+    """c = a @ b + keep * c, with a or b transposed first where it is `turned`.
+
+    a and b are of the format of `address`, c is (M, N) float32; of all three the numbers of a row lie side by
+    side, rows may lie apart. keep is 0 or 1.
     """
-    rows, inner, columns = a.shape[0], a.shape[1], b.shape[1]
+    rows, columns = c.shape
+    inner = a.shape[0] if a_turned else a.shape[1]
     # Fortran counts columns first: for it these are the transposed matrices, c' = b' a'
-    sizes = np.array([columns, rows, inner], np.int32)
+    sizes = np.array([columns, rows, inner, _apart(b), _apart(a), _apart(c)], np.int32)
     factors = np.array([1.0, keep], np.float32)
-    letters = np.array([ord("N")], np.uint8)
-    n, one, letter = np.intp(sizes.ctypes.data), np.intp(factors.ctypes.data), np.intp(letters.ctypes.data)
-    m, k, kept = n + 4, n + 8, one + 4
-    of_a, of_b, of_c = np.intp(a.ctypes.data), np.intp(b.ctypes.data), np.intp(c.ctypes.data)
-    _call(address, (letter, letter, n, m, k, one, of_b, n, of_a, k, kept, of_c, n))
+    letters = np.array([ord("T") if b_turned else ord("N"), ord("T") if a_turned else ord("N")], np.uint8)
+    n, one, of_b = np.intp(sizes.ctypes.data), np.intp(factors.ctypes.data), np.intp(letters.ctypes.data)
+    m, k, b_apart, a_apart, c_apart = n + 4, n + 8, n + 12, n + 16, n + 20
+    left, right, out = np.intp(a.ctypes.data), np.intp(b.ctypes.data), np.intp(c.ctypes.data)
+    _call(
+        address,
+        (of_b, of_b + 1, n, m, k, one, right, b_apart, left, a_apart, one + 4, out, c_apart),
+    )
     sizes[0], factors[0], letters[0] = 0, 0.0, 0  # their memory is in use up to here
+
+
+@compiled
+def _apart(matrix: Any) -> Any:
+    """From one row to the next, in numbers."""
+    return max(matrix.strides[0] // matrix.itemsize, matrix.shape[1])
+
+
+@compiled
+def product(address: Any, a: Any, b: Any, c: Any, keep: Any) -> None:
+    """c = a @ b + keep * c, of matrices without gaps: see `multiply`."""
+    multiply(address, a, False, b, False, c, keep)

@@ -49,7 +49,7 @@ from r1kit.models.logprobs import States, decoder_of, head_of, token_logprobs
 from r1kit.models.packable import require_packable
 from r1kit.models.precision import resolve
 from r1kit.models.threads import in_threads
-from r1kit.models.written_decoder import takes, written_decoder
+from r1kit.models.written_decoder import written_decoder
 
 
 class Learner:
@@ -208,9 +208,7 @@ class Learner:
             if not few:
                 return padded, ANY
             written = self._batch.writes_layers_out and written_decoder(model) is not None
-            # in float32 a token costs twice as much, another part does not
-            narrow = self._dtype == torch.bfloat16
-            return padded_for_written if written and narrow else padded_in_few_shapes, FEW
+            return padded_for_written if written else padded_in_few_shapes, FEW
         with self._attention_in_use(model):
             return (one_packed_row if takes_boundaries(attention_of(model)) else packed_rows), ANY
 
@@ -238,7 +236,7 @@ class Learner:
         narrow = self._dtype == torch.bfloat16
         compiled = self._compiled if model is self.model else None
         written = written_decoder(model) if self._batch.writes_layers_out else None
-        if written is not None and takes(part.inputs.input_ids_RW):
+        if written is not None:
             dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
             hidden_ND = written(
                 part.inputs.input_ids_RW, part.predicting_lengths_R(), part.predicting_N(), dtype

@@ -67,7 +67,7 @@ def cost(shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithm
     forward pass keeps, and the gradients of a layer on their way back, which with gradient checkpointing is
     being recomputed then.
     """
-    if training.written and written.is_written(shape, micro.length, arithmetic):
+    if training.written and written.is_written(shape, arithmetic):
         ended, back = _written(shape, micro, arithmetic)
     else:
         ended, back = _by_modules(shape, micro, training, arithmetic)
@@ -97,10 +97,9 @@ def _by_modules(
 def _written(shape: ModelShape, micro: Micro, arithmetic: Arithmetic) -> tuple[int, int]:
     """The same of layers written out, which are kept until the gradients of all have come out."""
     tokens = micro.sequences * (micro.length - 1)  # the last of a sequence predicts nothing
-    place = (tokens, micro.rows, micro.length, arithmetic)
-    sizes = written.kept_by_layer(shape, *place)
-    kept = written.kept(shape, *place) + activations.holes(sizes, arithmetic)
-    back = written.passing_back(shape, *place) + written.weight_gradients(shape, arithmetic)
+    sizes = written.kept_by_layer(shape, tokens, arithmetic)
+    kept = written.kept(shape, tokens, arithmetic) + activations.holes(sizes, arithmetic)
+    back = written.passing_back(shape, tokens, micro.length, arithmetic) + written.weight_gradients(shape)
     return kept, kept + back
 
 
@@ -116,7 +115,7 @@ def _possible(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> 
     few = arithmetic.device == "cpu" and not training.packing and shape.context % FEW.width == 0
     grid = FEW if few else ANY
     widths = {*range(FEW.width, training.longest + 1, FEW.width), training.longest}
-    large = training.few_parts and arithmetic.narrow and written.is_written(shape, 1, arithmetic)
+    large = training.few_parts and written.is_written(shape, arithmetic)
     part_cost = WRITTEN_PART_COST if large else PART_COST
     threads = arithmetic.threads if training.shared and arithmetic.is_small(shape) else 1
     for length in sorted(grid.wide(width) for width in widths):

@@ -1,4 +1,7 @@
-"""The training pass through small decoders of the Llama family, layer by layer as `written` has them."""
+"""The training pass through small decoders of the Llama family, layer by layer as `written` has them.
+
+Shapes: R rows of up to T positions, N tokens of all rows, without padding, P states that are wanted, D width.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from r1kit.models.attention import LONGEST
-from r1kit.models.causal import causal_masks
 from r1kit.models.llama_like import is_small_llama_like
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
@@ -17,21 +18,23 @@ Decode = Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
 """(tokens (R, T), each row one sequence; its lengths (R,), as far as states of it are wanted; which of the
 R T states are wanted (P,); the number format of products) -> last hidden states (P, D)"""
 
-_TOKENS = 64  # computed in multiples: oneDNN generates code for each shape of a product
-
 
 def written_decoder(model: Any) -> Decode | None:
     """The decoder of `model` written out, or None where the module tree has to compute it.
 
-    That is any model but a small Llama or Qwen2 on a CPU (`is_small_llama_like`) with float32 weights, and
-    one that shall recompute its activations. The module tree under autocast is the oracle of its tests: the
-    same numbers are rounded, but for the norms' gains, which are multiplied into the weights.
+    That is any model but a small Llama or Qwen2 on a CPU (`is_small_llama_like`) where PyTorch has MKL, with
+    float32 weights, and one that shall recompute its activations. The module tree under autocast is the
+    oracle of its tests.
     """
+    from r1kit.kernels.products import product_address
+
     if not is_small_llama_like(model) or model.is_gradient_checkpointing:
         return None
     if model.dtype != torch.float32:  # the library's norms are in float32 even where the weights are wider
         return None
     if not all(_is_written(layer) for layer in model.model.layers) or not _alike(model.model):
+        return None
+    if any(product_address(dtype) is None for dtype in (torch.float32, torch.bfloat16)):
         return None
 
     def decode(tokens_RT: Tensor, lengths_R: Tensor, wanted_P: Tensor, dtype: torch.dtype) -> Tensor:
@@ -56,11 +59,6 @@ def _alike(decoder: Any) -> bool:
     return len(epsilons) == 1 and len({layer.self_attn.scaling for layer in decoder.layers}) == 1
 
 
-def takes(tokens_RT: Tensor) -> bool:
-    """Whether rows are short enough for attention that stores its probabilities."""
-    return tokens_RT.shape[1] <= LONGEST
-
-
 def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor) -> Tensor:
     """Places in the flattened rows as places in the rows without their padding, one after the other."""
     rows, positions = places_P // tokens_RT.shape[1], places_P % tokens_RT.shape[1]
@@ -68,40 +66,40 @@ def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor) -> Tensor:
 
 
 def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype) -> Tensor:
-    """Last hidden states of the rows without their padding, one after the other, and some more, (N, D)."""
+    """Last hidden states of the rows without their padding, one after the other, (N, D)."""
+    from r1kit.kernels.products import product_address
+
     config, decoder = model.config, model.model
     length = tokens_RT.shape[1]
-    tokens_N = tokens_RT[torch.arange(length) < lengths_R[:, None]]
-    x_ND = decoder.embed_tokens(torch.nn.functional.pad(tokens_N, (0, -len(tokens_N) % _TOKENS)))
+    x_ND = decoder.embed_tokens(tokens_RT[torch.arange(length) < lengths_R[:, None]])
     cosine, sine = (part[0] for part in decoder.rotary_emb(x_ND, torch.arange(length)[None]))
     half = cosine.shape[1] // 2
-    heads, key_heads = config.num_attention_heads, config.num_key_value_heads
     shape = DecoderShape(
-        heads,
-        key_heads,
+        config.num_attention_heads,
         decoder.norm.variance_epsilon,
         decoder.layers[0].self_attn.scaling,
         cosine[:, :half].contiguous(),
         sine[:, :half].contiguous(),
         lengths_R,
-        causal_masks(heads // key_heads, length, torch.empty(0, dtype=dtype)),
+        dtype,
+        product_address(dtype) or 0,
         torch.is_grad_enabled(),
     )
-    weights = [tensor for layer in decoder.layers for tensor in _weights(layer, dtype)]
+    weights = [tensor for layer in decoder.layers for tensor in _weights(layer)]
     normed: Tensor = WrittenDecoder.apply(x_ND, shape, decoder.norm.weight, *weights)  # type: ignore[no-untyped-call]
     return normed
 
 
-def _weights(layer: Any, dtype: torch.dtype) -> LayerWeights:
+def _weights(layer: Any) -> LayerWeights:
     attention, feed_forward = layer.self_attn, layer.mlp
     maps = (attention.q_proj, attention.k_proj, attention.v_proj)
     biases = [m.bias for m in maps if m.bias is not None]
     return LayerWeights(
         gain=layer.input_layernorm.weight,
-        heads=torch.cat([m.weight.to(dtype) for m in maps]),
-        heads_bias=torch.cat([bias.to(dtype) for bias in biases]) if biases else None,
-        output=attention.o_proj.weight.to(dtype),
+        heads=torch.cat([m.weight for m in maps]),
+        heads_bias=torch.cat(biases) if biases else torch.zeros(0),
+        output=attention.o_proj.weight,
         feed_forward_gain=layer.post_attention_layernorm.weight,
-        gate_up=torch.cat([m.weight.to(dtype) for m in (feed_forward.gate_proj, feed_forward.up_proj)]),
-        down=feed_forward.down_proj.weight.to(dtype),
+        gate_up=torch.cat([m.weight for m in (feed_forward.gate_proj, feed_forward.up_proj)]),
+        down=feed_forward.down_proj.weight,
     )
