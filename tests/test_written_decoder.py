@@ -82,6 +82,42 @@ def test_states_and_gradients_are_those_of_the_module_tree(
         )
 
 
+LENGTHS = [3, 700, 64, 1, 129, 65, 260, 7]  # several handfuls, blocks of queries begun and filled
+
+
+@pytest.mark.parametrize(("family", "changes"), [DECODERS[0], DECODERS[4]])
+def test_sequences_of_many_lengths_are_each_as_if_alone(family: str, changes: dict[str, Any]) -> None:
+    model = changed(family, {"max_position_embeddings": 1024, **changes})
+    tokens = torch.randint(2, 70, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(1))
+    written = written_decoder(model)
+    assert written is not None
+    places = torch.cat([row * tokens.shape[1] + torch.arange(n) for row, n in enumerate(LENGTHS)])
+    ours = with_gradients(model, written(tokens, torch.tensor(LENGTHS), places, torch.float32))
+    exact_model = copy.deepcopy(model).double()
+    alone = [by_modules(exact_model, tokens[row : row + 1, :n])[0] for row, n in enumerate(LENGTHS)]
+    for name, expected in with_gradients(exact_model, torch.cat(alone)).items():
+        torch.testing.assert_close(
+            ours[name].double(), expected, rtol=0, atol=4e-5 * float(expected.abs().max()), msg=name
+        )
+
+
+def test_a_damaged_weight_shows_in_all_that_follows_from_it_and_in_no_other_sequence() -> None:
+    model = changed("llama", {})
+    tokens = torch.randint(3, 70, (2, 40), generator=torch.Generator().manual_seed(1))
+    tokens[0, 20] = 2
+    with torch.no_grad():
+        model.model.embed_tokens.weight[2] = torch.nan
+    written = written_decoder(model)
+    assert written is not None
+    for dtype in (torch.float32, torch.bfloat16):
+        found = with_gradients(model, every_state(written, tokens, dtype))
+        finite = found["states"].isfinite().all(-1)
+        assert finite[1].all()
+        assert not finite[0, 20:].any()
+        weights = [gradient for name, gradient in found.items() if "proj" in name]
+        assert not any(gradient.isfinite().all() for gradient in weights)
+
+
 def test_in_16_bits_it_is_as_close_to_the_exact_results_as_autocast() -> None:
     ours, theirs = [], []
     for family, changes in DECODERS:
