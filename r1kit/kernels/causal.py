@@ -30,6 +30,7 @@ class Room(NamedTuple):
     weights: Any  # (QUERIES, T) P
     rises: Any  # (QUERIES, T) P
     sums: Any  # (QUERIES, W) float32
+    totals: Any  # (QUERIES,) float32
 
 
 @compiled
@@ -41,7 +42,7 @@ def room_for(lengths: Any, like: Any, width: Any) -> Any:
     size = (QUERIES, _columns(longest))
     return Room(
         np.zeros(size, np.float32), np.zeros(size, np.float32), np.empty(size, like.dtype),
-        np.empty(size, like.dtype), np.empty((QUERIES, width), np.float32),
+        np.empty(size, like.dtype), np.empty((QUERIES, width), np.float32), np.empty(QUERIES, np.float32),
     )  # fmt: skip
 
 
@@ -66,15 +67,17 @@ def attend_to_sequences(address: Any, turned: Any, lengths: Any, room: Any, logs
                 rows = end - begin
                 multiply(address, queries[begin:end], False, keys[:end], True, room.scores[:rows, :end], 0)
                 for row in range(rows):
-                    logs[first + begin + row, h] = _weigh(
-                        room.scores[row, : _columns(end)], begin + row + 1, room.weights[row]
-                    )
-                weights, sums = room.weights[:rows, :end], room.sums[:rows]
-                multiply(address, weights, False, values[:end], False, sums, 0)
+                    seen, columns = begin + row + 1, _columns(begin + row + 1)
+                    most, total = _weigh(room.scores[row, :columns], seen, room.weights[row])
+                    room.weights[row, columns:end] = 0
+                    room.totals[row], logs[first + begin + row, h] = total, most + np.log(total)
+                sums = room.sums[:rows]
+                multiply(address, room.weights[:rows, :end], False, values[:end], False, sums, 0)
                 for row in range(rows):
                     to, of = mixed[first + begin + row, h * width : (h + 1) * width], sums[row]
+                    share = np.float32(1.0) / room.totals[row]
                     for d in range(width):
-                        store(to, d, of[d])
+                        store(to, d, of[d] * share)
         first += length
 
 
@@ -91,20 +94,16 @@ def _heads(turned: Any, first: Any, length: Any, width: Any, query: Any, key: An
 
 @compiled
 def _weigh(scores: Any, count: Any, weights: Any) -> Any:
-    """weights = softmax of the first `count` scores, 0 after them; returns the logarithm of the sum.
-
-    The scores become their exponentials.
+    """weights = e^(score - highest) of the first `count` scores, 0 after them; returns the highest, and the
+    sum of the weights.
     """
     scores[count:] = _NEVER
     most, total = highest(scores), np.float32(0.0)
     for j in range(scores.shape[0]):
         weight = exponential(scores[j] - most)
-        scores[j] = weight
+        store(weights, j, weight)
         total += weight
-    share = np.float32(1.0) / total
-    for j in range(scores.shape[0]):
-        store(weights, j, scores[j] * share)
-    return most + np.log(total)
+    return most, total
 
 
 @compiled
@@ -137,10 +136,12 @@ def attend_to_sequences_back(
             multiply(address, queries[begin:end], False, keys[:end], True, room.scores[:rows, :end], 0)
             multiply(address, of, False, values[:end], True, room.slopes[:rows, :end], 0)
             for row in range(rows):
+                seen, columns = begin + row + 1, _columns(begin + row + 1)
                 _slope(
-                    room.scores[row, : _columns(end)], room.slopes[row], begin + row + 1,
-                    logs[first + begin + row, h], room.weights[row], room.rises[row],
+                    room.scores[row, :columns], room.slopes[row], seen, logs[first + begin + row, h],
+                    room.weights[row], room.rises[row],
                 )  # fmt: skip
+                room.weights[row, columns:end] = room.rises[row, columns:end] = 0
             weights, rises = room.weights[:rows, :end], room.rises[:rows, :end]
             multiply(address, weights, True, of, False, of_values[:end], 1)
             multiply(address, rises, False, keys[:end], False, of_queries[begin:end], 0)

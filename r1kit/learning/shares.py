@@ -39,9 +39,17 @@ def threads_for(model: nn.Module, device: torch.device) -> int:
 
 
 def deal(lengths: Sequence[int], rows: Sequence[int], threads: int) -> list[list[int]]:
-    """These rows of a batch in at most `threads` shares of sequences of the same lengths, longest first."""
+    """These rows of a batch in at most `threads` shares of about the same lengths, longest first.
+
+    Every other round goes backwards, so that no share gets the longer ones of all rounds.
+    """
     order = sorted(rows, key=lambda row: -lengths[row])
-    return [order[place::threads] for place in range(min(threads, len(order)))]
+    shares = list[list[int]]([[] for _ in range(min(threads, len(order)))])
+    for begin in range(0, len(order), threads):
+        there = order[begin : begin + threads]
+        for share, row in zip(shares if begin // threads % 2 == 0 else shares[::-1], there, strict=False):
+            share.append(row)
+    return shares
 
 
 def backward(
