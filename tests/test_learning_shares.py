@@ -260,10 +260,10 @@ def test_results_come_in_the_order_of_their_pieces_and_one_piece_runs_in_the_cal
 def test_large_models_and_other_devices_keep_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(3)
     model = make_model("llama")
-    assert shares.threads_for(model, torch.device("cpu")) == 3
-    assert shares.threads_for(model, torch.device("cuda")) == 1
-    monkeypatch.setattr(shares, "MOST_PARAMETERS", 1000)
-    assert shares.threads_for(model, torch.device("cpu")) == 1
+    assert model_threads.threads_for(model, torch.device("cpu")) == 3
+    assert model_threads.threads_for(model, torch.device("cuda")) == 1
+    monkeypatch.setattr(model_threads, "MOST_PARAMETERS", 1000)
+    assert model_threads.threads_for(model, torch.device("cpu")) == 1
 
 
 def test_a_caller_interrupted_while_it_starts_threads_leaves_none_at_work(

@@ -93,7 +93,7 @@ def test_settings_that_are_named_make_the_recipe_fit(
     message = capsys.readouterr().err
     assert "does not fit into 1.00 GiB: stages.r1_zero needs 1." in message
     named = re.findall(r"stages\.r1_zero\.[a-z_.]+=\w+", message)
-    assert named[0].startswith("stages.r1_zero.batch.tokens_per_microbatch=")
+    assert named[0].startswith("stages.r1_zero.questions_per_step=")
     for setting in named:
         assert cli.main(["preflight", "laptop-zero", "evaluation=null", setting, *narrow]) == 0, setting
     assert "fits" in capsys.readouterr().out
@@ -219,7 +219,7 @@ def test_estimate_is_within_a_fifth_of_what_a_process_takes() -> None:
     (item,) = (item for item in found.items if item.name == "cold_start_sft")
     work = work_of(recipe, item, found.scene)
     assert work is not None
-    assert (work.rows, work.length) == (8, 512)
+    assert (work.rows, work.length) == (16, 400)
     measured = measure(work)["learning"]
     assert item.estimate.peak.total == pytest.approx(measured, rel=0.2)
 

@@ -24,8 +24,10 @@ from r1kit.learning.reward_learner import RewardLearner
 from r1kit.learning.reward_loop import train_reward_model
 from r1kit.learning.reward_settings import RewardTrainingSettings
 from r1kit.learning.settings import OptimizerSettings
+from r1kit.models import reward_scores
 from r1kit.models.load import save_model
 from r1kit.models.reward_model import new_reward_model
+from r1kit.models.written_decoder import written_decoder
 from r1kit.tracking.metrics import RunLog
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
@@ -247,6 +249,35 @@ def test_the_update_of_many_small_parts_is_that_of_one_large_part(base, settings
         weights.append((stats["loss"], stats["grad_norm"], stats["tokens"], stats["accuracy"]))
     assert weights[0] == pytest.approx(weights[1], rel=1e-5)
     assert weights[0][0] != pytest.approx(math.log(2), abs=1e-3)
+
+
+@BOTH
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_layers_written_out_and_threads_make_the_update_of_the_module_tree(
+    base, settings, threads, monkeypatch
+):
+    def updated(count):
+        model, tokenizer = new_reward_model(base, "cpu", seed=2)
+        examples = encode_examples(RECORDS[settings.kind](0, 9), tokenizer, settings, max_tokens=99).examples
+        torch.set_num_threads(count)
+        learner = RewardLearner(model, settings, total_updates=5)
+        stats = [learner.learn(examples) for _ in range(2)]
+        return stats[1], {name: tensor.clone() for name, tensor in model_tensors(model).items()}
+
+    before = torch.get_num_threads()
+    try:
+        assert written_decoder(new_reward_model(base, "cpu", seed=2)[0]) is not None
+        (found, weights), (again, same) = updated(threads), updated(threads)
+        monkeypatch.setattr(reward_scores, "written_decoder", lambda model: None)
+        expected, by_modules = updated(1)
+    finally:
+        torch.set_num_threads(before)
+    assert found == again
+    assert all(torch.equal(tensor, same[name]) for name, tensor in weights.items())
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    start = model_tensors(new_reward_model(base, "cpu", seed=2)[0])
+    moved = sum(float((by_modules[name] - start[name]).norm()) for name in weights)
+    assert sum(float((weights[name] - by_modules[name]).norm()) for name in weights) < 0.01 * moved
 
 
 def test_the_first_update_goes_down_the_gradient_of_the_mean_loss(base):

@@ -108,7 +108,7 @@ def highest(numbers: Any) -> Any:
 
 @compiled
 def _ordered(bits: Any) -> Any:
-    """A float32's bits as an integer in the numbers' order, and back: in negative ones all but the sign turn."""
+    """A float32's bits as an integer in the order of numbers, and back."""
     return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
 

@@ -48,7 +48,7 @@ from r1kit.models.attention import attention_of, takes_boundaries, training_atte
 from r1kit.models.logprobs import States, decoder_of, head_of, token_logprobs
 from r1kit.models.packable import require_packable
 from r1kit.models.precision import resolve
-from r1kit.models.threads import in_threads
+from r1kit.models.threads import in_threads, threads_for
 from r1kit.models.written_decoder import written_decoder
 
 
@@ -94,7 +94,7 @@ class Learner:
         self._dtype = resolve(batch.precision, self._device)
         self._packable = WeakSet[nn.Module]()  # models that are known to keep packed sequences apart
         self._layout, self._grid = self._layout_of(model)
-        self._threads = 1 if batch.compile else shares.threads_for(model, self._device)
+        self._threads = 1 if batch.compile else threads_for(model, self._device)
 
     def update(self, batch: Batch, loss: Loss, *, idle: Sequence[int] = ()) -> dict[str, float]:
         """One optimizer update on the whole batch; returns its statistics as plain numbers.

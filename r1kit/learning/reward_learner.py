@@ -7,18 +7,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import count
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from r1kit.learning import shares
 from r1kit.learning.compute import operations
 from r1kit.learning.learner import Learner, prepare_for_training
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.reward_data import RewardExample, microbatches
 from r1kit.learning.reward_settings import RewardTrainingSettings
+from r1kit.learning.sums import Sums
 from r1kit.models.precision import resolve
 from r1kit.models.reward_scores import forward_scores, score_tokens, scoring_attention
+from r1kit.models.threads import threads_for
 from r1kit.objectives.preference import auc, pair_accuracy, pairwise_logistic, pointwise_logistic
+
+
+class _Part(NamedTuple):
+    """Examples that go through the model together."""
+
+    number: int
+    examples: Sequence[RewardExample]
 
 
 class RewardLearner(Learner):
@@ -40,6 +52,7 @@ class RewardLearner(Learner):
         self._training = settings
         self._device = next(model.parameters()).device
         self._narrow = resolve(settings.precision, self._device) == torch.bfloat16
+        self._threads = threads_for(model, self._device)
 
     def learn(self, examples: Sequence[RewardExample]) -> dict[str, float]:
         """One optimizer update on the mean loss of the examples; returns its statistics as plain numbers.
@@ -47,21 +60,35 @@ class RewardLearner(Learner):
         Those of `measures`, "grad_norm" (before clipping), "learning_rate", "skipped" (0 or 1), "tokens".
         """
         self.model.train()
-        ordered: list[RewardExample] = []
-        scores: list[Tensor] = []
+        dealt = self._dealt(examples)
+        parts = [part for share in dealt for part in share]
+        found: dict[int, Tensor] = {}
+
+        def measure(part: _Part, sums: Sums) -> Tensor:
+            rows = [row for example in part.examples for row in example.rows]
+            scores_BR = forward_scores(self.model, rows, narrow=self._narrow).view(len(part.examples), -1)
+            found[part.number] = scores_BR.detach().cpu()
+            return _losses(scores_BR, part.examples, self._training).sum() / len(examples)
+
         with scoring_attention(self.model):  # around the backward pass too, which may recompute
-            for part in microbatches(examples, self._training.tokens_per_microbatch):
-                rows = [row for example in part for row in example.rows]
-                scores_BR = forward_scores(self.model, rows, narrow=self._narrow).view(len(part), -1)
-                loss_B = _losses(scores_BR, part, self._training)
-                (loss_B.sum() / len(examples)).backward()  # type: ignore[no-untyped-call]
-                ordered += part
-                scores.append(scores_BR.detach().cpu())
+            shares.backward(self.model, dealt, [], measure)
         self.model.eval()
-        stats = measures(torch.cat(scores), ordered, self._training)
+        ordered = [example for part in parts for example in part.examples]
+        stats = measures(torch.cat([found[part.number] for part in parts]), ordered, self._training)
         tokens = sum(len(row) for example in examples for row in example.rows)
         self.operations += operations(self.model, trained=tokens)
         return stats | self._step(stats["loss"]) | {"tokens": float(tokens)}
+
+    def _dealt(self, examples: Sequence[RewardExample]) -> list[list[_Part]]:
+        """The examples' parts for each thread; all threads' together stay within the budget."""
+        widths = [example.width for example in examples]
+        dealt = shares.deal(widths, range(len(examples)), self._threads)
+        budget = -(-self._training.tokens_per_microbatch // len(dealt))
+        numbers = count()
+        return [
+            [_Part(next(numbers), part) for part in microbatches([examples[row] for row in share], budget)]
+            for share in dealt
+        ]
 
     def examine(self, examples: Sequence[RewardExample]) -> dict[str, float]:
         """The finite `measures` of the model on held-out examples; {} when there are none."""

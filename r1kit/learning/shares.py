@@ -10,32 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from r1kit.learning.microbatches import MicroBatch
 from r1kit.learning.sums import Sums
-from r1kit.models.llama_like import FIXED_ROTATIONS, MOST_PARAMETERS
 from r1kit.models.threads import in_threads
 
-_MOST = 8
-
-Measure = Callable[[MicroBatch, Sums], Tensor]
+Part = TypeVar("Part")
+Measure = Callable[[Part, Sums], Tensor]
 """(a micro-batch, where its statistics are added) -> its share of the loss"""
-
-
-def threads_for(model: nn.Module, device: torch.device) -> int:
-    """Threads among which this model's micro-batches are shared out: 1 but for small models on a CPU.
-
-    At most `_MOST`, since each has gradients of its own; and 1 where angles of positions change on the way.
-    """
-    small = sum(parameter.numel() for parameter in model.parameters()) <= MOST_PARAMETERS
-    rotations = {module.rope_type for module in model.modules() if hasattr(module, "rope_type")}
-    if not small or device.type != "cpu" or not rotations <= FIXED_ROTATIONS:
-        return 1
-    return min(torch.get_num_threads(), _MOST)
 
 
 def deal(lengths: Sequence[int], rows: Sequence[int], threads: int) -> list[list[int]]:
@@ -54,9 +39,9 @@ def deal(lengths: Sequence[int], rows: Sequence[int], threads: int) -> list[list
 
 def backward(
     model: nn.Module,
-    live: Sequence[Sequence[MicroBatch]],
-    idle: Sequence[Sequence[MicroBatch]],
-    measure: Measure,
+    live: Sequence[Sequence[Part]],
+    idle: Sequence[Sequence[Part]],
+    measure: Measure[Part],
 ) -> Sums:
     """Leave the gradients of the losses of all shares of `live` parts in the parameters.
 
@@ -79,12 +64,12 @@ def backward(
     return total
 
 
-def until(stop: Event, parts: Sequence[MicroBatch]) -> Iterator[MicroBatch]:
+def until(stop: Event, parts: Sequence[Part]) -> Iterator[Part]:
     """The parts up to where their share is stopped."""
     return takewhile(lambda _: not stop.is_set(), parts)
 
 
-def _measured(parts: Sequence[MicroBatch], measure: Measure, stop: Event) -> Sums:
+def _measured(parts: Sequence[Part], measure: Measure[Part], stop: Event) -> Sums:
     sums = Sums()
     with torch.no_grad():
         for part in until(stop, parts):
@@ -93,7 +78,7 @@ def _measured(parts: Sequence[MicroBatch], measure: Measure, stop: Event) -> Sum
 
 
 def _gradients(
-    parts: Sequence[MicroBatch], parameters: Sequence[Tensor], measure: Measure, stop: Event
+    parts: Sequence[Part], parameters: Sequence[Tensor], measure: Measure[Part], stop: Event
 ) -> tuple[Sums, list[Tensor | None]]:
     sums, total = Sums(), list[Any]([None] * len(parameters))
     with torch.enable_grad():

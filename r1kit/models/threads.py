@@ -14,9 +14,13 @@ from threading import Event, Thread, local
 from typing import Generic, TypeVar
 
 import torch
+from torch import nn
+
+from r1kit.models.llama_like import FIXED_ROTATIONS, MOST_PARAMETERS
 
 T = TypeVar("T")
 _LOOK = 0.5  # seconds after which the caller looks for signals again
+_MOST = 8
 _CALLER = local()
 
 Piece = Callable[[Event], T]
@@ -25,6 +29,18 @@ Piece = Callable[[Event], T]
 
 class UnwantedError(Exception):
     """What a thread was at is not wanted any more."""
+
+
+def threads_for(model: nn.Module, device: torch.device) -> int:
+    """Threads among which this model's batches are shared out: 1 but for small models on a CPU.
+
+    At most `_MOST`, since each has gradients of its own; and 1 where angles of positions change on the way.
+    """
+    small = sum(parameter.numel() for parameter in model.parameters()) <= MOST_PARAMETERS
+    rotations = {module.rope_type for module in model.modules() if hasattr(module, "rope_type")}
+    if not small or device.type != "cpu" or not rotations <= FIXED_ROTATIONS:
+        return 1
+    return min(torch.get_num_threads(), _MOST)
 
 
 def use_threads(count: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from r1kit.models.llama_like import is_small_llama_like
+from r1kit.models.llama_like import has_small_decoder
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
 Decode = Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
@@ -22,13 +22,13 @@ R T states are wanted (P,); the number format of products) -> last hidden states
 def written_decoder(model: Any) -> Decode | None:
     """The decoder of `model` written out, or None where the module tree has to compute it.
 
-    That is any model but a small Llama or Qwen2 on a CPU (`is_small_llama_like`) where PyTorch has MKL, with
+    That is any model but a small Llama or Qwen2 on a CPU (`has_small_decoder`) where PyTorch has MKL, with
     float32 weights, and one that shall recompute its activations. The module tree under autocast is the
     oracle of its tests.
     """
     from r1kit.kernels.products import product_address
 
-    if not is_small_llama_like(model) or model.is_gradient_checkpointing:
+    if not has_small_decoder(model) or model.is_gradient_checkpointing:
         return None
     if model.dtype != torch.float32:  # the library's norms are in float32 even where the weights are wider
         return None

@@ -232,8 +232,8 @@ def _reward_model(spec: StageSpec, settings: RewardModelStageSettings, scene: Sc
         sequences=training.examples_per_batch * (2 if training.kind == "pairwise" else 1),
         budget=training.tokens_per_microbatch,
         chunk=0,
-        shared=False,
         checkpointing=training.gradient_checkpointing,
+        written=not training.gradient_checkpointing,
     )
     return estimate.supervised(shape, work, scene.machine.arithmetic(training.precision), Company())
 

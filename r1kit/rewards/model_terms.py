@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
+from r1kit.models.llama_like import has_small_decoder
 from r1kit.models.precision import Precision, resolve
 from r1kit.models.reward_model import load_reward_model
 from r1kit.models.reward_scores import TOKENS_PER_BATCH, Part, score_texts, scored_part
@@ -45,6 +48,10 @@ class RewardModelScorer:
     ) -> None:
         dtype = resolve(precision, device)
         self._model, self._tokenizer = load_reward_model(place, dtype, device, revision, trust_remote_code)
+        # the layers written out cast the weights themselves
+        self._narrow = dtype == torch.bfloat16 and has_small_decoder(self._model)
+        if self._narrow:
+            self._model.float()
         self._part = part
         self._squash = squash
         self._tokens_per_batch = tokens_per_batch
@@ -62,7 +69,9 @@ class RewardModelScorer:
             for sample, text in zip(samples, texts, strict=True)
             if text
         ]
-        found = iter(score_texts(self._model, self._tokenizer, spoken, self._tokens_per_batch))
+        found = iter(
+            score_texts(self._model, self._tokenizer, spoken, self._tokens_per_batch, narrow=self._narrow)
+        )
         scores = [self._reward(next(found)) if text else None for text in texts]
         lowest = min((score for score in scores if score is not None), default=0.0)
         return [score if text else lowest for text, score in zip(texts, scores, strict=True)]
