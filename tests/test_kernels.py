@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from r1kit.kernels import compiler, drawing, floats, heads
+from r1kit.kernels import drawing, floats, heads
 from r1kit.kernels.arrays import as_array, call
 from r1kit.kernels.compiler import compiled
 from r1kit.kernels.products import product, product_address
@@ -300,90 +296,3 @@ def test_products_are_those_of_float64(dtype: torch.dtype, keep: int) -> None:
 def test_there_is_no_product_of_other_formats() -> None:
     assert product_address(torch.float64) is None
     assert product_address(torch.float16) is None
-
-
-def in_a_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).parents[1]
-    variables = {**os.environ, "PYTHONPATH": str(root), **environment}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=120
-    )
-
-
-@pytest.mark.skipif(product_address(torch.float32) is None, reason="PyTorch without MKL")
-def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
-    code = (
-        "import torch; from r1kit.models.load import load_model, load_tokenizer as tokenizer;"
-        "from r1kit.rollouts.local import LocalSampler; from r1kit.rollouts.protocol import SamplingParams;"
-        "from r1kit.types import Prompt; from r1kit.kernels.decoding import step_and_draw as step;"
-        "sampler = LocalSampler(load_model('nano', torch.float32, 'cpu'), tokenizer('nano'));"
-        "sampler.sample([Prompt((3, 4, 5))], 1, SamplingParams(max_new_tokens=2), [0]);"
-        "print(step.stats.cache_hits.total(), step.stats.cache_misses.total())"
-    )
-    found = [in_a_new_process(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.split() for _ in range(2)]
-    assert found == [["0", "1"], ["1", "0"]]
-
-
-SAMPLE = """
-import hashlib, torch
-from transformers import LlamaConfig, LlamaForCausalLM
-from r1kit.rollouts.compiled import CompiledStep, compiled_weights
-torch.set_num_threads(1)
-torch.manual_seed(4)
-model = LlamaForCausalLM(LlamaConfig(
-    vocab_size=41, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-    tie_word_embeddings=True, initializer_range=0.5,
-)).eval()
-step = CompiledStep(compiled_weights(model))
-cache = step.cache(2, 6, torch.device("cpu"))
-state = torch.tensor([[3, 4, 5, 6, 7, 8], [0] * 6, [0] * 6, [1, 2, 3, 4, 5, 6]])
-drawn, logprobs = torch.zeros(6, 50, dtype=torch.int64), torch.zeros(6, 50, 2)
-for width in range(1, 51):
-    cache.begin_step(width, None, 6)
-    step.step_and_draw(state, 6, cache, 0.9, drawn, logprobs)
-assert logprobs.isfinite().all()
-print(hashlib.sha256(drawn.numpy().tobytes() + logprobs.numpy().tobytes()).hexdigest())
-"""
-
-
-@pytest.mark.skipif(product_address(torch.float32) is None, reason="PyTorch without MKL")
-def test_machine_code_just_compiled_and_found_again_rounds_alike(tmp_path: Path) -> None:
-    def digest() -> str:
-        done = in_a_new_process(SAMPLE, NUMBA_CACHE_DIR=str(tmp_path))
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    compiled_now = digest()
-    assert digest() == compiled_now
-    outer = [path for path in tmp_path.rglob("*") if "step_and_draw" in path.name or "attend-" in path.name]
-    assert len(outer) >= 4  # an index and machine code of each
-    for path in outer:
-        path.unlink()
-    assert digest() == compiled_now  # with parts that were found and parts that were not
-
-
-def test_where_no_folder_can_be_written_each_process_compiles_for_itself() -> None:
-    code = (
-        "import numpy as np; from r1kit.kernels import compiler, floats; x = np.arange(3, dtype=np.float32);"
-        "print(repr(compiler._FOLDER), floats.highest(x))"
-    )
-    assert in_a_new_process(code, NUMBA_CACHE_DIR="/dev/null/nowhere").stdout.split() == ["''", "2.0"]
-
-
-def test_an_installation_that_cannot_be_written_keeps_machine_code_in_the_users_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compiler.config, "CACHE_DIR", "")
-    monkeypatch.setattr(compiler, "__file__", "/dev/null/r1kit/kernels/compiler.py")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = Path(compiler._folder())
-    assert folder.is_dir()
-    assert folder.parent == tmp_path / "r1kit"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
-    assert compiler._folder() == ""
-
-
-def test_loops_that_shall_be_interpreted_are_refused_in_one_line() -> None:
-    found = in_a_new_process("import r1kit.kernels.heads", NUMBA_DISABLE_JIT="1")
-    assert found.returncode == 1
-    assert found.stderr.splitlines()[-1].startswith("r1kit.errors.UserError: NUMBA_DISABLE_JIT is set")
