@@ -1,4 +1,4 @@
-"""Loops over arrays, compiled by Numba when they are first called: what lies between matrix products.
+"""Loops over arrays, compiled by Numba when they are first called: steps and layers of small models.
 
 The modules below import Numba, which takes a third of a second; import them where they are used.
 """

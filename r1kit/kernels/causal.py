@@ -41,7 +41,7 @@ def room_for(lengths: Any, like: Any, width: Any) -> Any:
         longest = max(longest, lengths[r])
     size = (QUERIES, _columns(longest))
     return Room(
-        np.zeros(size, np.float32), np.zeros(size, np.float32), np.empty(size, like.dtype),
+        np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, like.dtype),
         np.empty(size, like.dtype), np.empty((QUERIES, width), np.float32), np.empty(QUERIES, np.float32),
     )  # fmt: skip
 
@@ -138,8 +138,8 @@ def attend_to_sequences_back(
             for row in range(rows):
                 seen, columns = begin + row + 1, _columns(begin + row + 1)
                 _slope(
-                    room.scores[row, :columns], room.slopes[row], seen, logs[first + begin + row, h],
-                    room.weights[row], room.rises[row],
+                    room.scores[row, :columns], room.slopes[row, :columns], seen,
+                    logs[first + begin + row, h], room.weights[row], room.rises[row],
                 )  # fmt: skip
                 room.weights[row, columns:end] = room.rises[row, columns:end] = 0
             weights, rises = room.weights[:rows, :end], room.rises[:rows, :end]
@@ -152,6 +152,7 @@ def attend_to_sequences_back(
 def _slope(scores: Any, slopes: Any, count: Any, log: Any, weights: Any, rises: Any) -> None:
     """Weights w anew, and rises = the gradient of the scores, w (g - sum of w g); 0 from `count` on."""
     scores[count:] = _NEVER
+    slopes[count:] = 0  # what an earlier sequence left may not be a number
     along = np.float32(0.0)
     for j in range(scores.shape[0]):
         weight = exponential(scores[j] - log)

@@ -93,6 +93,7 @@ class Learner:
         self._device = next(model.parameters()).device
         self._dtype = resolve(batch.precision, self._device)
         self._packable = WeakSet[nn.Module]()  # models that are known to keep packed sequences apart
+        self._writes_out = batch.writes_layers_out and written_decoder(model) is not None
         self._layout, self._grid = self._layout_of(model)
         self._threads = 1 if batch.compile else threads_for(model, self._device)
 
@@ -103,7 +104,8 @@ class Learner:
         nothing else leaves weights and moments as they are: momentum alone moves nothing.
 
         "loss", "entropy" (mean over tokens, nats), "grad_norm" (before clipping), "grad_norm/clipped" and
-        "skipped" (0 or 1), "learning_rate", "padding" (share of the computed tokens), and the loss's own
+        "skipped" (0 or 1), "learning_rate", "padding" (share of the computed tokens; layers
+        written out compute none), and the loss's own
         token means and extremes.
 
         Among several ranks (`learning/ranks.py`) `batch` is this one's share of the rows; the update and its
@@ -127,7 +129,8 @@ class Learner:
         self._share_operations()
         ranks.sum_gradients(self.model)
         stats = sums.means(batch.num_tokens)
-        padding = ranks.mean(*padding_tokens([part for share in live_parts + idle_parts for part in share]))
+        parts = [] if self._writes_out else [part for share in live_parts + idle_parts for part in share]
+        padding = ranks.mean(*padding_tokens(parts))
         return stats | self._step(stats["loss"]) | {"padding": padding}
 
     def pass_over(self, updates: int) -> None:
@@ -207,8 +210,7 @@ class Learner:
             few = self._device.type == "cpu" and _takes_few_shapes(model)
             if not few:
                 return padded, ANY
-            written = self._batch.writes_layers_out and written_decoder(model) is not None
-            return padded_for_written if written else padded_in_few_shapes, FEW
+            return padded_for_written if self._writes_out else padded_in_few_shapes, FEW
         with self._attention_in_use(model):
             return (one_packed_row if takes_boundaries(attention_of(model)) else packed_rows), ANY
 

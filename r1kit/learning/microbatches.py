@@ -48,7 +48,7 @@ FEW = Grid(16, True)  # in R1-Zero on the laptop 5% more tokens in a sixth of th
 PART_COST = 256
 """Tokens whose computation takes about as long as the fixed cost of one more forward pass."""
 WRITTEN_PART_COST = 1024
-"""The same of layers written out (`models/written.py`) in bfloat16, where padding costs attention alone."""
+"""The same of layers written out (`models/written.py`), where padding costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def padded_in_few_shapes(lengths: Sequence[int], token_budget: int) -> list[list
 
 
 def padded_for_written(lengths: Sequence[int], token_budget: int) -> list[list[list[int]]]:
-    """`padded_in_few_shapes` in fewer parts, for layers written out in bfloat16."""
+    """`padded_in_few_shapes` in fewer parts, for layers written out."""
     return padded(lengths, token_budget, FEW, WRITTEN_PART_COST)
 
 

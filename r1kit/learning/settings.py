@@ -151,7 +151,7 @@ class BatchSettings(Settings):
 
     @property
     def writes_layers_out(self) -> bool:
-        """Whether layers are written out where the model, the device and the rows allow it."""
+        """Whether layers are written out where the model and the device allow it."""
         others = self.packing or self.compile or self.gradient_checkpointing
         return self.written_out and not others
 

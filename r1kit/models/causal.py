@@ -38,7 +38,7 @@ class CausalAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """(N, G, T, D), already scaled; (N, T, D); (N, T, E) -> (N, G, T, E)."""
-        mixed, weights = attend_causally(query, key, value)
+        mixed, weights = _attend(query, key, value)
         ctx.save_for_backward(query, key, value, *weights)
         return mixed
 
@@ -47,21 +47,16 @@ class CausalAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, G, T, E) -> the gradients of query, key and value."""
         query, key, value, *weights = ctx.saved_tensors
-        return attend_causally_backward(grad, query, key, value, weights)
+        return _attend_backward(grad, query, key, value, weights)
 
 
-def attend_causally(
-    query: Tensor, key: Tensor, value: Tensor, masks: Sequence[Tensor] | None = None
-) -> tuple[Tensor, list[Tensor]]:
-    """The mixture of `causal_attention` and, block by block, the probabilities that its derivative needs.
-
-    `masks`: `causal_masks`, which several layers may have in common.
-    """
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The mixture of `causal_attention` and, block by block, the probabilities that its derivative needs."""
     sequences, groups, length, _ = query.shape
     mixed = query.new_empty(sequences, groups, length, value.shape[2])
-    masks = causal_masks(groups, length, query) if masks is None else masks
     saved = []
-    for (begin, end), hidden in zip(_blocks(length), masks, strict=True):
+    for begin, end in _blocks(length):
+        hidden = _mask(groups, begin, end, query)
         scores = torch.baddbmm(hidden, _rows(query, begin, end), key[:, :end].transpose(1, 2))
         saved.append(scores.softmax(-1))
         found = torch.bmm(saved[-1], value[:, :end])
@@ -69,7 +64,7 @@ def attend_causally(
     return mixed, saved
 
 
-def attend_causally_backward(
+def _attend_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, saved: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(N, G, T, E) -> the gradients of query, key and value, from the probabilities of the blocks."""
@@ -93,16 +88,13 @@ def attend_causally_backward(
     return grad_query, grad_key, grad_value
 
 
-def causal_masks(groups: int, length: int, like: Tensor) -> list[Tensor]:
-    """Of each block of queries, in the format and on the device of `like`: -inf where a key comes after the
+def _mask(groups: int, begin: int, end: int, like: Tensor) -> Tensor:
+    """Of a block of queries, in the format and on the device of `like`: -inf where a key comes after the
     query, else 0, (1, G * (end - begin), end).
     """
-    masks = []
-    for begin, end in _blocks(length):
-        mask = like.new_zeros(end - begin, end)
-        mask[:, begin:] = torch.full_like(mask[:, begin:], -torch.inf).triu(1)
-        masks.append(mask.repeat(groups, 1)[None])
-    return masks
+    mask = like.new_zeros(end - begin, end)
+    mask[:, begin:] = torch.full_like(mask[:, begin:], -torch.inf).triu(1)
+    return mask.repeat(groups, 1)[None]
 
 
 def _blocks(length: int) -> Iterator[tuple[int, int]]:

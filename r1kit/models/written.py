@@ -60,6 +60,7 @@ class WrittenDecoder(torch.autograd.Function):
         from r1kit.kernels import layers as kernels
         from r1kit.kernels.training import normalise
 
+        assert int(shape.lengths.sum()) == len(x)  # the loops do not check where they write
         layers = [_narrowed(layer, shape.dtype) for layer in _by_layer(weights)]
         numbers, lengths, positions = _numbers(shape), as_array(shape.lengths), _positions(shape.lengths)
         angles = as_array(shape.cosine), as_array(shape.sine)
@@ -75,7 +76,7 @@ class WrittenDecoder(torch.autograd.Function):
             )  # fmt: skip
             x = out
             saved += kept if shape.learned else []
-        normed, scales = torch.empty(x.shape, dtype=shape.dtype), torch.empty(len(x))
+        normed, scales = torch.empty(x.shape, dtype=shape.dtype), torch.empty(len(x), dtype=torch.float32)
         call(normalise, x, final_gain, shape.epsilon, normed, scales)
         ctx.save_for_backward(final_gain, x, scales, *(t for layer in layers for t in layer), *saved)
         ctx.shape, ctx.layers = shape, len(layers)
@@ -94,8 +95,9 @@ class WrittenDecoder(torch.autograd.Function):
         kept = saved[ctx.layers * len(LayerWeights._fields) :]
         size = len(kept) // ctx.layers
         grad, of_final_gain = torch.zeros_like(x), torch.zeros(len(final_gain), dtype=torch.float64)
+        of_out = of_out.contiguous()
         back = torch.empty_like(of_out)
-        call(normalise_back, grad, of_out.contiguous(), x, scales, final_gain, of_final_gain, back)
+        call(normalise_back, grad, of_out, x, scales, final_gain, of_final_gain, back)
         numbers, lengths = _numbers(shape), as_array(shape.lengths)
         angles = as_array(shape.cosine), as_array(shape.sine)
         of_weights: list[Tensor] = []
@@ -116,8 +118,10 @@ def _by_layer(weights: Sequence[Any]) -> list[LayerWeights]:
 
 
 def _narrowed(layer: LayerWeights, dtype: torch.dtype) -> LayerWeights:
-    """With matrices in the format of products."""
-    return LayerWeights(*(tensor.to(dtype) if tensor.dim() == 2 else tensor for tensor in layer))
+    """With matrices in the format of products, row by row in memory."""
+    return LayerWeights(
+        *((tensor.to(dtype) if tensor.dim() == 2 else tensor).contiguous() for tensor in layer)
+    )
 
 
 def _sums_in(weight: Tensor) -> torch.dtype:

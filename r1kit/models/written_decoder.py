@@ -46,10 +46,12 @@ def written_decoder(model: Any) -> Decode | None:
 
 
 def _is_written(layer: Any) -> bool:
-    """Not with a norm for each head (Qwen3), nor with biases in other products than the first."""
+    """Not with a norm for each head (Qwen3), nor with biases in other products than the first three."""
     attention, feed_forward = layer.self_attn, layer.mlp
+    maps = (attention.q_proj, attention.k_proj, attention.v_proj)
     others = (attention.o_proj, feed_forward.gate_proj, feed_forward.up_proj, feed_forward.down_proj)
-    return not hasattr(attention, "q_norm") and all(product.bias is None for product in others)
+    biased = len({product.bias is None for product in maps}) == 1 and all(p.bias is None for p in others)
+    return biased and not hasattr(attention, "q_norm") and attention.head_dim % 2 == 0
 
 
 def _alike(decoder: Any) -> bool:
@@ -97,7 +99,7 @@ def _weights(layer: Any) -> LayerWeights:
     return LayerWeights(
         gain=layer.input_layernorm.weight,
         heads=torch.cat([m.weight for m in maps]),
-        heads_bias=torch.cat(biases) if biases else torch.zeros(0),
+        heads_bias=torch.cat(biases) if biases else torch.zeros(0, dtype=torch.float32),
         output=attention.o_proj.weight,
         feed_forward_gain=layer.post_attention_layernorm.weight,
         gate_up=torch.cat([m.weight for m in (feed_forward.gate_proj, feed_forward.up_proj)]),
