@@ -325,7 +325,7 @@ def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
 
 
 SAMPLE = """
-import hashlib, torch
+import hashlib, numpy as np, torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from r1kit.rollouts.compiled import CompiledStep, compiled_weights
 torch.set_num_threads(1)
@@ -339,7 +339,7 @@ cache = step.cache(2, 6, torch.device("cpu"))
 state = torch.tensor([[3, 4, 5, 6, 7, 8], [0] * 6, [0] * 6, [1, 2, 3, 4, 5, 6]])
 drawn, logprobs = torch.zeros(6, 50, dtype=torch.int64), torch.zeros(6, 50, 2)
 for width in range(1, 51):
-    cache.begin_step(width, None, 6)
+    cache.begin_step(width, None, 6, np.full(6, width - 1))
     step.step_and_draw(state, 6, cache, 0.9, drawn, logprobs)
 assert logprobs.isfinite().all()
 print(hashlib.sha256(drawn.numpy().tobytes() + logprobs.numpy().tobytes()).hexdigest())

@@ -17,7 +17,7 @@ from test_sampler import END, flat, generated, make_model, make_tokenizer, promp
 from torch import Tensor
 
 from r1kit.errors import ModelError
-from r1kit.kernels import products
+from r1kit.kernels import BLOCK, products
 from r1kit.rollouts import local, stopping
 from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.blocks import BlockCache
@@ -66,11 +66,11 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
         new = empty(*size, **settings)
         return new.fill_(torch.nan) if new.is_floating_point() else new
 
-    def filled_blocks(self: BlockCache) -> Any:
-        pair = blocks(self)
-        for array in pair:
-            array.fill(np.nan if array.dtype == np.float32 else 0x7FC0)
-        return pair
+    def filled_blocks(self: BlockCache, count: int) -> Any:
+        piece = blocks(self, count)
+        numbers = piece.view(self._kind)
+        numbers.fill(np.nan if numbers.dtype == np.float32 else 0x7FC0)
+        return piece
 
     monkeypatch.setattr(torch, "empty", filled)
     monkeypatch.setattr(BlockCache, "_empty", filled_blocks)
@@ -92,13 +92,14 @@ def by_step(model: Any, sequences: list[tuple[int, ...]], steps: int) -> list[Te
     found = []
     with torch.inference_mode(), decode_attention_in_use(model):
         for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
-            prefilled = prefill(model, [sequence[: start + 1]])
+            prompt = sequence[: start + 1]
+            prefilled = prefill(model, [prompt])
             if prefilled:
-                cache.write_prompts(row, torch.tensor([0]), prefilled)
+                cache.write_prompts(row, torch.tensor([0]), [prompt], prefilled)
         for place in range(steps):
             tokens = torch.tensor([s[start + place] for s, start in zip(sequences, starts, strict=True)])
             positions = torch.tensor(starts) + place
-            cache.begin_step(int(positions.max()) + 1, None, len(sequences))
+            cache.begin_step(int(positions.max()) + 1, None, len(sequences), positions.numpy())
             found.append(step(tokens, positions, None, cache).clone())
     return list(torch.stack(found, 1))
 
@@ -180,7 +181,9 @@ def test_rows_that_leave_and_enter_while_the_cache_grows_keep_their_own_past(slo
         with torch.inference_mode(), decode_attention_in_use(model):
             while engine.busy:
                 found |= {response.job.index: response.tokens for response in engine.step()}
-                assert sorted(set(engine.cache.slots.tolist())) == list(range(len(engine.cache.slots)))
+                held = sum(-(-int(count) // BLOCK) for count in engine.counts[: len(engine.live)])
+                asked = {job.prompt for job in engine.live}
+                assert engine.cache.blocks_in_use == held + sum(-(-(len(p) - 1) // BLOCK) for p in asked)
         assert found == expected
 
 
