@@ -1,8 +1,8 @@
 """Attention of one new token per row over keys and values that are kept in blocks, some shared by rows.
 
-Shapes: B rows, H query heads, K key-value heads, W head width, a multiple of 8, T positions, U prompts. `lanes`
-is a tuple of W numbers: the compiler knows a tuple's length, and with it how many numbers each loop over a head
-has.
+Shapes: B rows, H query heads, K key-value heads, W head width, a multiple of 8, T positions, U prompts.
+`lanes` is a tuple of W numbers: the compiler knows a tuple's length, and with it how many numbers each loop
+over a head has.
 """
 
 from __future__ import annotations
@@ -40,17 +40,15 @@ def head_numbers(width: int) -> int:
 
 
 @compiled
-def _turn(head: Any, cos: Any, sin: Any, weight: Any, epsilon: Any, lanes: Any, scaling: Any, out: Any) -> None:
-    """A head by its position's angle, times `scaling`; normalised first where there is a gain, `weight` (W,) or
-    (0,).
-    """
+def _turn(head: Any, cos: Any, sin: Any, weight: Any, epsilon: Any, lanes: Any, out: Any) -> None:
+    """A head by its position's angle; normalised first where there is a gain, `weight` (W,) or (0,)."""
     width, half = len(lanes), len(lanes) // 2
-    scale = scaling
+    scale = np.float32(1.0)
     if len(weight):
         squares = np.float32(0.0)
         for d in range(width):
             squares += widen(head[d]) * widen(head[d])
-        scale *= np.float32(1.0) / np.sqrt(squares / np.float32(width) + np.float32(epsilon))
+        scale = np.float32(1.0) / np.sqrt(squares / np.float32(width) + np.float32(epsilon))
     for d in range(half):
         low, high = widen(head[d]) * scale, widen(head[half + d]) * scale
         if len(weight):
@@ -60,21 +58,32 @@ def _turn(head: Any, cos: Any, sin: Any, weight: Any, epsilon: Any, lanes: Any, 
 
 
 @compiled
-def _keep(row: Any, cos: Any, sin: Any, norms: Any, epsilon: Any, lanes: Any, heads: Any, block: Any,
-          place: Any, head: Any) -> None:  # fmt: skip
+def _keep(
+    row: Any, cos: Any, sin: Any, norms: Any, epsilon: Any, lanes: Any, heads: Any, block: Any, place: Any,
+    head: Any,
+) -> None:  # fmt: skip
     """Write a row's turned keys, and its values, at a place of its block: (K, numbers of a head)."""
     width = len(lanes)
     padded = (width + LANES - 1) // LANES * LANES
-    key_heads, of_head = len(block) // (BLOCK * (width + padded)), BLOCK * (width + padded)
+    of_head = BLOCK * (width + padded)
+    key_heads = len(block) // of_head
     for k in range(key_heads):
         begin_key, begin_value = (heads + k) * width, (heads + key_heads + k) * width
-        _turn(row[begin_key : begin_key + width], cos, sin, norms[1], epsilon, lanes, np.float32(1.0), head)
+        _turn(row[begin_key : begin_key + width], cos, sin, norms[1], epsilon, lanes, head)
         keys = block[k * of_head : (k + 1) * of_head]
         value = keys[width * BLOCK + place * padded : width * BLOCK + place * padded + width]
         for d in range(width):
             store(keys, d * BLOCK + place, head[d])
         for d in range(width):
             store(value, d, row[begin_value + d])
+
+
+@compiled
+def _place(head: Any, i: Any, run: Any, groups: Any) -> Any:
+    """Where row i's query of a head is: queries are (K, rows of the run, H / K), those that see the same keys
+    together.
+    """
+    return (head // groups * run + i) * groups + head % groups
 
 
 @compiled
@@ -90,54 +99,52 @@ def attend(
     """
     width, rows = len(lanes), out.shape[0]
     padded = (width + LANES - 1) // LANES * LANES
-    query_heads = out.shape[1] // width
-    groups, of_head = query_heads // key_heads, BLOCK * (width + padded)
-    of_layer = key_heads * of_head
+    query_heads, of_head = out.shape[1] // width, BLOCK * (width + padded)
+    groups, of_layer = query_heads // key_heads, key_heads * of_head
     offset = layer * of_layer * out.itemsize
     queries = np.empty(_ROWS * query_heads * width, np.float32)
     states = np.empty(_ROWS * query_heads * (HEADER + padded), np.float32)
     weights, head = np.empty(TILE * BLOCK, np.float32), np.empty(width, np.float32)
     start = 0
     while start < rows:
-        prompt, end = past.prompts[past.order[start]], start + 1
-        while end < rows and end - start < _ROWS and past.prompts[past.order[end]] == prompt:
-            end += 1
-        run = end - start
-        # queries are (K, rows of the run, H / K): those that see the same keys are neighbours
+        prompt, run = past.prompts[past.order[start]], 1
+        while start + run < rows and run < _ROWS and past.prompts[past.order[start + run]] == prompt:
+            run += 1
         for i in range(run):
             b = past.order[start + i]
-            cos, sin = cosine[positions[b]], sine[positions[b]]
             for h in range(query_heads):
-                to = ((h // groups * run + i) * groups + h % groups) * width
-                _turn(joined[b, h * width : (h + 1) * width], cos, sin, norms[0], epsilon, lanes, scaling,
-                      queries[to : to + width])  # fmt: skip
+                to = _place(h, i, run, groups) * width
+                query = queries[to : to + width]
+                _turn(joined[b, h * width : (h + 1) * width], cosine[positions[b]], sine[positions[b]],
+                      norms[0], epsilon, lanes, query)  # fmt: skip
+                for d in range(width):
+                    query[d] *= scaling
         begin(states, run * query_heads, lanes)
         length = past.lengths[prompt]
         before = (length + BLOCK - 1) // BLOCK
-        first = numbers_at(past.blocks[past.order[start], 0] + offset, of_layer, out)
         for place in range(before):
-            block = numbers_at(past.shared[prompt, place] + offset, of_layer, out)
-            ahead = first
+            following = past.blocks[past.order[start], 0]
             if place + 1 < before:
-                ahead = numbers_at(past.shared[prompt, place + 1] + offset, of_layer, out)
+                following = past.shared[prompt, place + 1]
+            block = numbers_at(past.shared[prompt, place] + offset, of_layer, out)
+            ahead = numbers_at(following + offset, of_layer, out)
             for k in range(key_heads):
                 add(queries, states, k * run * groups, run * groups, block, k * of_head,
                     min(BLOCK, length - place * BLOCK), ahead, lanes, weights)  # fmt: skip
         for i in range(run):
-            b = past.order[start + i]
-            own, after = positions[b] - length, past.order[min(start + i + 1, rows - 1)]
-            last = own // BLOCK
-            for place in range(last + 1):
+            b, after = past.order[start + i], past.order[min(start + i + 1, rows - 1)]
+            own = positions[b] - length
+            for place in range(own // BLOCK + 1):
+                last = place == own // BLOCK
+                following = past.blocks[after, 0] if last else past.blocks[b, place + 1]
                 block = numbers_at(past.blocks[b, place] + offset, of_layer, out)
-                following = past.blocks[b, place + 1] if place < last else past.blocks[after, 0]
                 ahead = numbers_at(following + offset, of_layer, out)
-                if place == last:
+                if last:  # only now, because it was fetched meanwhile
                     _keep(joined[b], cosine[positions[b]], sine[positions[b]], norms, epsilon, lanes,
                           query_heads, block, own % BLOCK, head)  # fmt: skip
                 for k in range(key_heads):
                     add(queries, states, (k * run + i) * groups, groups, block, k * of_head,
                         min(BLOCK, own + 1 - place * BLOCK), ahead, lanes, weights)  # fmt: skip
             for h in range(query_heads):
-                finish(states, (h // groups * run + i) * groups + h % groups, lanes,
-                       out[b, h * width : (h + 1) * width])  # fmt: skip
-        start = end
+                finish(states, _place(h, i, run, groups), lanes, out[b, h * width : (h + 1) * width])
+        start += run

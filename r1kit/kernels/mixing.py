@@ -1,13 +1,14 @@
 """A softmax's mixture of values, taken block by block: each block of positions is read once.
 
-The running form of Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018), with values as
-in FlashAttention (Dao et al. 2022): with the scores of a block, what was summed before fades by e^(old highest
-- new highest).
+The running form of Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018), with values
+as in FlashAttention (Dao et al. 2022): where a block raises the highest score, what was summed before is
+multiplied by e^(old highest - new highest).
 
-Shapes: J queries, W head width, a multiple of 8, P = W rounded up to a multiple of 16. A block is a flat array
-of the keys and values of one key-value head at BLOCK positions: keys (W, BLOCK), then values (BLOCK, P), of
-which lanes from W on hold anything. A query's state are 32 + P float32 numbers: its highest score so far, 16
-times, 16 partial sums of weights, and what the values sum up to.
+Shapes: J queries, W head width, a multiple of 8, P = W rounded up to a multiple of 16. The numbers of a
+key-value head in a block of BLOCK positions are its keys (W, BLOCK), so that the scores of neighbours are one
+vector, and then its values (BLOCK, P), of which lanes from W on hold anything. A query's state
+are 32 + P float32 numbers: its highest score so far, 16 times, 16 partial sums of weights, and what the
+values sum up to.
 """
 
 from __future__ import annotations
@@ -111,8 +112,8 @@ def add(
     """Let `many` queries (J, W), from `first` on, see the first `count` positions of a head, whose numbers in
     a block are those from `begin` on.
 
-    `ahead` is the block that is read next; `weights` is memory of TILE BLOCK float32. A query's numbers do not
-    depend on the others'.
+    `ahead` is the block that is read next; `weights` is memory of TILE BLOCK float32. A query's numbers do
+    not depend on the others'.
     """
     tiled = many // TILE * TILE
     for tile in range(0, tiled, TILE):

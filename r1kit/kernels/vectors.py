@@ -1,7 +1,7 @@
 """Vectors of 16 float32 numbers inside compiled loops, for one row or for several rows beside each other.
 
-A loop over plain numbers leaves it to the compiler which of its sums stay in registers, and in which order they
-are added. With these every sum is a variable, and adds in the order written.
+A loop over plain numbers leaves it to the compiler which of its sums stay in registers, and in which order
+they are added. With these every sum is a variable, and adds in the order written.
 
 A vector of R rows has 16 R lanes, those of a row together. `rows` is a tuple of R numbers: the compiler knows
 its length.

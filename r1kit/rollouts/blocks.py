@@ -1,14 +1,14 @@
-"""The key-value cache of the compiled step: blocks of positions, those of a prompt stored once for all its rows.
+"""The key-value cache of the compiled step: blocks of positions, those of a prompt once for all its rows.
 
-A block has the keys and values of `BLOCK` positions, of all layers (`kernels/attending.py`). A row's own blocks
-begin after its prompt; those of a prompt are there while one of its rows is. What a row or a prompt leaves is
-taken by the next that needs a block, so nothing is ever copied or moved. Memory is asked for in pieces.
+A block has the keys and values of `BLOCK` positions, of all layers (`kernels/attending.py`). A row's own
+blocks begin with its prompt's last token; those of a prompt are there while one of its rows is. What a row or
+a prompt leaves is taken by the next that needs a block, so nothing is copied. Memory comes in pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -42,8 +42,9 @@ class BlockCache:
         self._prompts = np.zeros(slots, np.int64)  # of each row
         self._order = np.arange(slots)
         self._shared, self._lengths = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)  # of each prompt
-        self._rows = np.zeros(1, np.int64)  # of each prompt
-        self._known: dict[tuple[int, ...], int] = {}
+        self._users = np.zeros(1, np.int64)  # rows of each prompt
+        self._known: dict[tuple[int, ...], int] = {}  # the places of prompts that have rows
+        self._unused: list[int] = []  # places
 
     @property
     def block_bytes(self) -> int:
@@ -86,24 +87,29 @@ class BlockCache:
         places = [self._stored(prompt, u, prefilled) for u, prompt in enumerate(prompts)]
         of_rows = np.array(places)[index.numpy()]
         self._prompts[first : first + len(index)] = of_rows
-        np.add.at(self._rows, of_rows, 1)
+        np.add.at(self._users, of_rows, 1)
         self._order = self._order[:0]
 
     def move(self, sources: Tensor, holes: Tensor, width: int, stay: int, live: int) -> None:
         """See `SlotCache.move`."""
         of, to = sources.numpy(), holes.numpy()
         gone = np.concatenate((to, np.setdiff1d(np.arange(stay, live), of)))
-        left = self._blocks[gone][np.arange(self._blocks.shape[1]) < self._held[gone][:, None]]
-        self._free = np.concatenate((self._free, left))
-        np.subtract.at(self._rows, self._prompts[gone], 1)
+        prompts = self._prompts[gone]
+        np.subtract.at(self._users, prompts, 1)
+        ended = [place for place in np.unique(prompts).tolist() if place and not self._users[place]]
+        for blocks, held in ((self._blocks[gone], self._held[gone]), self._blocks_of(ended)):
+            self._free = np.concatenate((self._free, blocks[np.arange(blocks.shape[1]) < held[:, None]]))
+        self._unused += ended
+        self._known = {prompt: place for prompt, place in self._known.items() if self._users[place]}
         for table in (self._blocks, self._held, self._prompts):
             table[to] = table[of]
         self._held[stay:live] = 0
         self._prompts[stay:live] = _NO_PROMPT
-        for prompt, place in list(self._known.items()):
-            if not self._rows[place]:
-                self._leave(prompt, place)
         self._order = self._order[:0]
+
+    def _blocks_of(self, places: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The blocks of prompts, and how many each has."""
+        return self._shared[places], -(-self._lengths[places] // BLOCK)
 
     def _stored(self, prompt: tuple[int, ...], u: int, prefilled: list[tuple[Tensor, Tensor]]) -> int:
         """The place of a prompt; what was prefilled is written into blocks unless it is there."""
@@ -112,13 +118,11 @@ class BlockCache:
             return _NO_PROMPT
         if prompt in self._known:
             return self._known[prompt]
-        unused = np.flatnonzero(self._rows[1:] == 0) + 1
-        taken = set(self._known.values())
-        place = next((int(one) for one in unused if int(one) not in taken), len(self._rows))
         count = -(-length // BLOCK)
-        more, wider = int(place == len(self._rows)), max(0, count - self._shared.shape[1])
+        place = self._unused.pop() if self._unused else len(self._lengths)
+        more, wider = int(place == len(self._lengths)), max(0, count - self._shared.shape[1])
         self._shared = np.pad(self._shared, ((0, more), (0, wider)))
-        self._lengths, self._rows = np.pad(self._lengths, (0, more)), np.pad(self._rows, (0, more))
+        self._lengths, self._users = np.pad(self._lengths, (0, more)), np.pad(self._users, (0, more))
         self._known[prompt], self._lengths[place] = place, length
         self._shared[place, :count] = self._take(count)
         for block in range(count):
@@ -137,13 +141,8 @@ class BlockCache:
             keys[layer, :, :, :count] = as_array(k)[u, :, begin : begin + count].swapaxes(1, 2)
             values[layer, :, :count, :width] = as_array(v)[u, :, begin : begin + count]
 
-    def _leave(self, prompt: tuple[int, ...], place: int) -> None:
-        """Give up the blocks of a prompt that no row has."""
-        count = -(-int(self._lengths[place]) // BLOCK)
-        self._free = np.concatenate((self._free, self._shared[place, :count]))
-        del self._known[prompt]
-
-    def _view(self, address: int) -> NDArray:
+    def _view(self, address: int) -> NDArray[Any]:
+        """The block at an address."""
         for piece in self._pieces:
             offset = address - piece.ctypes.data
             if 0 <= offset < len(piece):

@@ -176,16 +176,16 @@ class SlotCache(Cache):  # type: ignore[misc]
         prompts: Sequence[tuple[int, ...]],
         prefilled: list[tuple[Tensor, Tensor]],
     ) -> None:
-        """Slots first, first+1, … take the prompts `index` of `prompts`; `prefilled` holds their (keys, values)
-        by layer, without the last token.
+        """Slots first, first+1, … take the prompts `index` of `prompts`; `prefilled` holds their (keys,
+        values) by layer, without the last token.
         """
         self.reserve(prefilled[0][0].shape[2], self.step.slots)
         for layer, (keys, values) in zip(self.layers, prefilled, strict=True):
             layer.write(first, index, keys, values)
 
     def move(self, sources: Tensor, holes: Tensor, width: int, stay: int, live: int) -> None:
-        """Fill the `holes` left by finished rows with the rows `sources`, which have `width` positions at most.
-        Rows `stay`, … , `live` - 1 are given up.
+        """Fill the `holes` left by finished rows with the rows `sources`, which have `width` positions at
+        most. Rows `stay`, … , `live` - 1 are given up.
         """
         if len(holes):
             for layer in self.layers:
