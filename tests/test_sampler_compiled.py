@@ -17,7 +17,7 @@ from torch import Tensor
 
 from r1kit.errors import ModelError
 from r1kit.kernels import products
-from r1kit.rollouts import local, stopping
+from r1kit.rollouts import local
 from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.blocks import BlockCache
 from r1kit.rollouts.compiled import CompiledStep, CompiledWeights, compiled_weights
