@@ -3,4 +3,4 @@
 The modules below import Numba, which takes a third of a second; import them where they are used.
 """
 
-BLOCK = 32  # positions of a head's keys that lie together in a cache, see `decoding.attention`
+BLOCK = 32  # positions of a head's keys that lie together in a cache, see `mixing`

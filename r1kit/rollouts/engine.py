@@ -4,8 +4,8 @@ Shapes: B live rows, R rows computed, U distinct prompts, T positions, V vocabul
 slots 0..B-1: a finished row is overwritten by the last live one, so a step computes on the live rows and at
 most 15 more, which fill a multiple of 16 and count for nothing; positions are rounded up likewise, and
 masked. Waiting jobs enter when an eighth of the slots is free. A prompt's keys and values are computed
-once, without its last token, whatever the number of its samples; the last token is each row's first
-decoding step.
+once, without its last token, whatever the number of its samples, and by the compiled step kept once too; the
+last token is each row's first decoding step.
 """
 
 from __future__ import annotations
