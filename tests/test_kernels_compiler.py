@@ -37,7 +37,7 @@ def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
 
 
 MODEL = """
-import hashlib, torch
+import hashlib, numpy as np, torch
 from transformers import LlamaConfig, LlamaForCausalLM
 torch.set_num_threads(1)
 torch.manual_seed(4)
@@ -56,7 +56,7 @@ cache = step.cache(2, 6, torch.device("cpu"))
 state = torch.tensor([[3, 4, 5, 6, 7, 8], [0] * 6, [0] * 6, [1, 2, 3, 4, 5, 6]])
 drawn, logprobs = torch.zeros(6, 50, dtype=torch.int64), torch.zeros(6, 50, 2)
 for width in range(1, 51):
-    cache.begin_step(width, None, 6)
+    cache.begin_step(width, None, 6, np.full(6, width - 1))
     step.step_and_draw(state, 6, cache, 0.9, drawn, logprobs)
 tell(drawn, logprobs)
 """

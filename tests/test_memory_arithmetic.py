@@ -11,7 +11,6 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from r1kit.errors import ModelError
-from r1kit.kernels import BLOCK
 from r1kit.learning.microbatches import one_packed_row, padded_for_written, padded_in_few_shapes
 from r1kit.memory import activations, estimate, rollouts, written
 from r1kit.memory.activations import Arithmetic
@@ -250,17 +249,20 @@ def test_cache_is_as_large_as_the_samplers(prompt: int, new: int) -> None:
     weights, found = compiled_weights(model), list[int]()
     assert weights is not None
     sampler = LocalSampler(model, NoTokenizer())
-    draws = Draws(responses=4, prompt=prompt, new=new)
+    draws = Draws(responses=4, prompt=prompt, new=new, group=4)
     with torch.inference_mode():
         params = SamplingParams(max_new_tokens=new)
         jobs = [sampler._job(i, Prompt((1,) * prompt), params, i) for i in range(4)]
         sampler._prepare(jobs, params)
         engine = sampler._engine(jobs, params, weights, 4)
         while engine.busy:
-            engine.step()
-            found.append(sum(part.nbytes for part in (*engine.cache.keys, *engine.cache.values)))
-        last, _ = rollouts.capacities(draws, BLOCK)
-        assert max(found) == 4 * rollouts.position(SMALL, WIDE) * last
+            engine._admit()
+            engine._decode()
+            found.append(engine.cache.blocks_in_use)
+            engine._retire()
+        assert engine.cache.block_bytes == rollouts.block(SMALL, WIDE)
+        assert max(found) == rollouts.blocks(draws, 4)
+        assert max(found) * engine.cache.block_bytes == rollouts.cache(SMALL, draws, 4, WIDE)
         assert rollouts.position(SMALL, WIDE) == position_bytes(model)
         assert prefill(model, [(1, 2)])[0][0].shape[-1] == SMALL.head_width
 
@@ -293,17 +295,20 @@ def test_stage_of_reinforcement_learning_by_hand() -> None:
     assert parts["sampler"] == 2 * count
     assert parts["rollouts"] == 104 * 8 * 48 + 25 * 8 * 64
     assert "gradients" not in sampling.parts
-    # 8 rows; 64 positions are reserved at first, which is enough for all 64
+    # 8 rows: each has two blocks of 32 positions for its own 48, and one for its prompt
+    block = 2 * 2 * 2 * 64 * 32
+    assert sampling.parts["cache"] == 8 * 3 * block
+    # a group of 4 has its prompt once
+    grouped = Draws(responses=8, prompt=34, new=48, group=4)
+    assert rollouts.cache(SMALL, grouped, 8, NARROW) == (8 * 2 + 2 * 2) * block
+    # values are stored in vectors of 16
+    assert rollouts.block(variant("llama", head_width=24, kv_heads=1), NARROW) == 2 * 2 * 1 * 32 * (24 + 32)
+    # without a compiled step 64 positions are reserved at first; a sequence of 81 tokens grows to 128, one
+    # layer's keys being there twice for a moment
     assert rollouts.capacities(draws) == (64, 0)
-    assert sampling.parts["cache"] == 8 * 2 * 2 * 2 * 64 * 64
-    # a sequence of 81 tokens grows to 128 positions, one layer being there twice for a moment
     longer = Draws(responses=1, prompt=16, new=65)
     assert rollouts.capacities(longer) == (128, 64)
-    assert rollouts.cache(SMALL, longer, 1, NARROW) == 2 * 2 * 2 * 64 * 128 + 2 * 2 * 64 * 64
-    # of models without a compiled step only its keys or its values
     assert rollouts.cache(variant("mistral"), longer, 1, NARROW) == 2 * 2 * 2 * 64 * 128 + 2 * 64 * 64
-    # a compiled step's capacity is a multiple of 32
-    assert rollouts.capacities(Draws(responses=1, prompt=100, new=100), 32) == (256, 192)
     assert rollouts.capacities(Draws(responses=1, prompt=100, new=100)) == (227, 163)
     assert found.peak.total == max(sampling.total, learning.total)
 

@@ -6,7 +6,6 @@ import copy
 import signal
 import threading
 from collections.abc import Iterator
-from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -18,12 +17,11 @@ from torch import Tensor
 
 from r1kit.errors import ModelError
 from r1kit.kernels import products
-from r1kit.rollouts import local, stopping
+from r1kit.rollouts import local
 from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.blocks import BlockCache
 from r1kit.rollouts.compiled import CompiledStep, CompiledWeights, compiled_weights
-from r1kit.rollouts.engine import Engine, Job, prefill
-from r1kit.rollouts.forward import Decoder
+from r1kit.rollouts.engine import Engine, prefill
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
 
@@ -66,11 +64,11 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
         new = empty(*size, **settings)
         return new.fill_(torch.nan) if new.is_floating_point() else new
 
-    def filled_blocks(self: BlockCache) -> Any:
-        pair = blocks(self)
-        for array in pair:
-            array.fill(np.nan if array.dtype == np.float32 else 0x7FC0)
-        return pair
+    def filled_blocks(self: BlockCache, count: int) -> Any:
+        piece = blocks(self, count)
+        numbers = piece.view(self._kind)
+        numbers.fill(np.nan if numbers.dtype == np.float32 else 0x7FC0)
+        return piece
 
     monkeypatch.setattr(torch, "empty", filled)
     monkeypatch.setattr(BlockCache, "_empty", filled_blocks)
@@ -92,13 +90,14 @@ def by_step(model: Any, sequences: list[tuple[int, ...]], steps: int) -> list[Te
     found = []
     with torch.inference_mode(), decode_attention_in_use(model):
         for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
-            prefilled = prefill(model, [sequence[: start + 1]])
+            prompt = sequence[: start + 1]
+            prefilled = prefill(model, [prompt])
             if prefilled:
-                cache.write_prompts(row, torch.tensor([0]), prefilled)
+                cache.write_prompts(row, torch.tensor([0]), [prompt], prefilled)
         for place in range(steps):
             tokens = torch.tensor([s[start + place] for s, start in zip(sequences, starts, strict=True)])
             positions = torch.tensor(starts) + place
-            cache.begin_step(int(positions.max()) + 1, None, len(sequences))
+            cache.begin_step(int(positions.max()) + 1, None, len(sequences), positions.numpy())
             found.append(step(tokens, positions, None, cache).clone())
     return list(torch.stack(found, 1))
 
@@ -148,40 +147,6 @@ def test_a_thread_has_the_angles_it_asked_for_though_another_asks_for_fewer() ->
 def no_ends(model: Any) -> Any:
     model.generation_config.eos_token_id = model.config.eos_token_id = None
     return model
-
-
-@cache
-def busy_jobs() -> tuple[Any, list[Job], dict[int, tuple[int, ...]]]:
-    """A model, jobs whose prompts and responses have many lengths, and what `transformers` generates."""
-    model = no_ends(make_model("llama", max_position_embeddings=512))
-    lengths = (1, 3, 90, 31, 1, 33, 64, 12, 32, 65, 2, 20, 45, 7)
-    limits = (70, 1, 5, 34, 2, 66, 1, 20, 33, 3, 64, 10, 1, 40)
-    asked = prompts(*lengths)
-    jobs = [Job(i, p.tokens, i, limit) for i, (p, limit) in enumerate(zip(asked, limits, strict=True))]
-    return (
-        model,
-        jobs,
-        {job.index: generated(model, p, job.limit) for job, p in zip(jobs, asked, strict=True)},
-    )
-
-
-@pytest.mark.usefixtures("poisoned")
-@pytest.mark.parametrize("slots", [1, 2, 3, 5, 8, 14])
-def test_rows_that_leave_and_enter_while_the_cache_grows_keep_their_own_past(slots: int) -> None:
-    model, jobs, expected = busy_jobs()
-    codes = stopping.code_table(make_tokenizer(), 80, frozenset(), ())
-    greedy = SamplingParams(temperature=0.0)
-    for seed in range(4):
-        order = torch.randperm(len(jobs), generator=torch.Generator().manual_seed(seed)).tolist()
-        step = step_of(model)
-        decoder = Decoder(step, step.cache, masked=False, rows=1, step_and_draw=step.step_and_draw)
-        engine = Engine(model, make_tokenizer(), greedy, [jobs[i] for i in order], codes, slots, decoder)
-        found = {}
-        with torch.inference_mode(), decode_attention_in_use(model):
-            while engine.busy:
-                found |= {response.job.index: response.tokens for response in engine.step()}
-                assert sorted(set(engine.cache.slots.tolist())) == list(range(len(engine.cache.slots)))
-        assert found == expected
 
 
 @pytest.mark.parametrize(("family", "changes"), DECODERS, ids=IDS)

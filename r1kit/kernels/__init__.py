@@ -3,7 +3,7 @@
 The modules below import Numba, which takes a third of a second; import them where they are used.
 """
 
-BLOCK = 32  # positions of a head's keys that lie together in a cache, see `decoding.attention`
+BLOCK = 32  # positions of a head's keys that lie together in a cache, see `mixing`
 HANDFUL = 512  # tokens of whole sequences that go through a layer at once, see `layers`
 TOKENS, TOKENS_BACK = 128, 256  # of them those that go through products at once
 QUERIES = 64  # of a sequence, that meet its keys at once, see `causal`

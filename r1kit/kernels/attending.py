@@ -1,21 +1,42 @@
-"""Attention of one new token per row over keys and values that are kept, with the turning of heads.
+"""Attention of one new token per row over keys and values that are kept in blocks, some shared by rows.
 
-Shapes: B rows, H query heads, K key-value heads, W head width, a multiple of 8, T positions. Keys lie in
-blocks of positions, so that the scores of neighbours are one vector. `lanes` is a tuple of W numbers: the
-compiler knows a tuple's length, and with it how many numbers each loop over a head has.
+Shapes: B rows, H query heads, K key-value heads, W head width, a multiple of 8, T positions, U prompts.
+`lanes` is a tuple of W numbers: the compiler knows a tuple's length, and with it how many numbers each loop
+over a head has.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from r1kit.kernels import BLOCK
 from r1kit.kernels.compiler import compiled
-from r1kit.kernels.floats import exponential, highest, prefetch, store, widen
+from r1kit.kernels.floats import store, widen
+from r1kit.kernels.mixing import HEADER, TILE, add, begin, finish
+from r1kit.kernels.vectors import LANES, numbers_at
 
-_LINE = 64  # bytes of memory that come together
+_ROWS = 16  # of one prompt, whose queries are in the nearest memory together
+
+
+class Past(NamedTuple):
+    """Where the keys and values of rows are: those of a prompt once, those that came after it by row.
+
+    A block holds BLOCK positions of all layers and heads: (L, K, numbers of a head), see `mixing`. Blocks are
+    given by their addresses.
+    """
+
+    order: Any  # (B,) int64: the rows, those of a prompt together
+    prompts: Any  # (B,) int64: of each row
+    lengths: Any  # (U,) int64: positions of each prompt
+    shared: Any  # (U, n) int64: the blocks of each prompt
+    blocks: Any  # (B, n) int64: the blocks of each row's own positions, which follow the prompt's
+
+
+def head_numbers(width: int) -> int:
+    """Numbers of one head's keys and values in a block."""
+    return BLOCK * (width + -(-width // LANES) * LANES)
 
 
 @compiled
@@ -37,105 +58,93 @@ def _turn(head: Any, cos: Any, sin: Any, weight: Any, epsilon: Any, lanes: Any, 
 
 
 @compiled
-def _score(query: Any, keys: Any, count: Any, lanes: Any, scores: Any) -> Any:
-    """e^(score - highest score) of the first `count` positions, into `scores` (T,); returns their sum."""
+def _keep(
+    row: Any, cos: Any, sin: Any, norms: Any, epsilon: Any, lanes: Any, heads: Any, block: Any, place: Any,
+    head: Any,
+) -> None:  # fmt: skip
+    """Write a row's turned keys, and its values, at a place of its block: (K, numbers of a head)."""
     width = len(lanes)
-    for block in range((count + BLOCK - 1) // BLOCK):
-        first = block * BLOCK
-        for t in range(BLOCK):
-            scores[first + t] = np.float32(0.0)
-        for d in range(0, width, 8):
-            q0, q1, q2, q3 = query[d], query[d + 1], query[d + 2], query[d + 3]
-            q4, q5, q6, q7 = query[d + 4], query[d + 5], query[d + 6], query[d + 7]
-            for t in range(BLOCK):
-                scores[first + t] += (
-                    q0 * widen(keys[block, d, t])
-                    + q1 * widen(keys[block, d + 1, t])
-                    + q2 * widen(keys[block, d + 2, t])
-                    + q3 * widen(keys[block, d + 3, t])
-                    + q4 * widen(keys[block, d + 4, t])
-                    + q5 * widen(keys[block, d + 5, t])
-                    + q6 * widen(keys[block, d + 6, t])
-                    + q7 * widen(keys[block, d + 7, t])
-                )
-    most = highest(scores[:count])
-    total = np.float32(0.0)
-    for t in range(count):
-        weight = exponential(scores[t] - most)
-        scores[t] = weight
-        total += weight
-    return total
+    padded = (width + LANES - 1) // LANES * LANES
+    of_head = BLOCK * (width + padded)
+    key_heads = len(block) // of_head
+    for k in range(key_heads):
+        begin_key, begin_value = (heads + k) * width, (heads + key_heads + k) * width
+        _turn(row[begin_key : begin_key + width], cos, sin, norms[1], epsilon, lanes, head)
+        keys = block[k * of_head : (k + 1) * of_head]
+        value = keys[width * BLOCK + place * padded : width * BLOCK + place * padded + width]
+        for d in range(width):
+            store(keys, d * BLOCK + place, head[d])
+        for d in range(width):
+            store(value, d, row[begin_value + d])
 
 
 @compiled
-def _mix(weights: Any, values: Any, count: Any, lanes: Any, mixed: Any) -> None:
-    """The mixture of the first `count` values (T, W), into `mixed` (W,)."""
-    width = len(lanes)
-    for d in range(width):
-        mixed[d] = np.float32(0.0)
-    fours = count // 4
-    for four in range(fours):
-        t = four * 4
-        w0, w1, w2, w3 = weights[t], weights[t + 1], weights[t + 2], weights[t + 3]
-        for d in range(width):
-            mixed[d] += (
-                w0 * widen(values[t, d])
-                + w1 * widen(values[t + 1, d])
-                + w2 * widen(values[t + 2, d])
-                + w3 * widen(values[t + 3, d])
-            )
-    for t in range(fours * 4, count):
-        w0 = weights[t]
-        for d in range(width):
-            mixed[d] += w0 * widen(values[t, d])
+def _place(head: Any, i: Any, run: Any, groups: Any) -> Any:
+    """Where row i's query of a head is: queries are (K, rows of the run, H / K), those that see the same keys
+    together.
+    """
+    return (head // groups * run + i) * groups + head % groups
 
 
 @compiled
 def attend(
     joined: Any, cosine: Any, sine: Any, norms: Any, epsilon: Any, scaling: Any, lanes: Any,
-    positions: Any, slots: Any, keys: Any, values: Any, out: Any,
+    positions: Any, past: Any, layer: Any, key_heads: Any, out: Any,
 ) -> None:  # fmt: skip
-    """Turn queries and keys by their positions, store keys and values, and mix what is stored.
+    """Turn queries and keys by their positions, keep keys and values, and mix what is kept.
 
     joined (B, (H + 2 K) W): queries, keys, values; cosine and sine (T, W / 2) float32; norms (2, W) or
-    (2, 0) float32: of each head of queries and keys; positions and slots of each row; keys
-    (slots, K, T / BLOCK, W, BLOCK) and values (slots, K, T, W), written at the row's position; out
-    (B, H W).
+    (2, 0) float32: of each head of queries and keys; positions (B,); out (B, H W), of the format of what is
+    kept.
     """
-    width, key_heads = len(lanes), keys.shape[1]
-    query_heads = out.shape[1] // width
-    groups = query_heads // key_heads
-    head, mixed = np.empty(width, np.float32), np.empty(width, np.float32)
-    scores = np.empty(values.shape[2], np.float32)
-    rows, line = out.shape[0], _LINE // keys.itemsize
-    for b in range(rows):
-        position = positions[b]
-        block, place = position // BLOCK, position % BLOCK
-        cos, sin, row, to = cosine[position], sine[position], joined[b], out[b]
-        slot = slots[b]
-        following, next_slot = (positions[b + 1], slots[b + 1]) if b + 1 < rows else (-1, 0)
-        for k in range(key_heads):
-            # the next row's keys and values come from far away while this row's are computed with
-            for ahead in range(0, (following // BLOCK + 1) * BLOCK * width, line):
-                prefetch(keys, (next_slot * key_heads + k) * keys[0, 0].size + ahead)
-            for ahead in range(0, (following + 1) * width, line):
-                prefetch(values, (next_slot * key_heads + k) * values[0, 0].size + ahead)
-            stored_keys, stored_values = keys[slot, k], values[slot, k]
-            begin = (query_heads + k) * width
-            _turn(row[begin : begin + width], cos, sin, norms[1], epsilon, lanes, head)
-            new_key, new_value = stored_keys[block].reshape(width * BLOCK), stored_values[position]
-            for d in range(width):
-                store(new_key, d * BLOCK + place, head[d])
-            begin += key_heads * width
-            for d in range(width):
-                store(new_value, d, row[begin + d])
-            for g in range(groups):
-                begin = (k * groups + g) * width
-                _turn(row[begin : begin + width], cos, sin, norms[0], epsilon, lanes, head)
+    width, rows = len(lanes), out.shape[0]
+    padded = (width + LANES - 1) // LANES * LANES
+    query_heads, of_head = out.shape[1] // width, BLOCK * (width + padded)
+    groups, of_layer = query_heads // key_heads, key_heads * of_head
+    offset = layer * of_layer * out.itemsize
+    queries = np.empty(_ROWS * query_heads * width, np.float32)
+    states = np.empty(_ROWS * query_heads * (HEADER + padded), np.float32)
+    weights, head = np.empty(TILE * BLOCK, np.float32), np.empty(width, np.float32)
+    start = 0
+    while start < rows:
+        prompt, run = past.prompts[past.order[start]], 1
+        while start + run < rows and run < _ROWS and past.prompts[past.order[start + run]] == prompt:
+            run += 1
+        for i in range(run):
+            b = past.order[start + i]
+            for h in range(query_heads):
+                to = _place(h, i, run, groups) * width
+                query = queries[to : to + width]
+                _turn(joined[b, h * width : (h + 1) * width], cosine[positions[b]], sine[positions[b]],
+                      norms[0], epsilon, lanes, query)  # fmt: skip
                 for d in range(width):
-                    head[d] *= scaling
-                total = _score(head, stored_keys, position + 1, lanes, scores)
-                _mix(scores, stored_values, position + 1, lanes, mixed)
-                share = np.float32(1.0) / total
-                for d in range(width):
-                    store(to, begin + d, mixed[d] * share)
+                    query[d] *= scaling
+        begin(states, run * query_heads, lanes)
+        length = past.lengths[prompt]
+        before = (length + BLOCK - 1) // BLOCK
+        for place in range(before):
+            following = past.blocks[past.order[start], 0]
+            if place + 1 < before:
+                following = past.shared[prompt, place + 1]
+            block = numbers_at(past.shared[prompt, place] + offset, of_layer, out)
+            ahead = numbers_at(following + offset, of_layer, out)
+            for k in range(key_heads):
+                add(queries, states, k * run * groups, run * groups, block, k * of_head,
+                    min(BLOCK, length - place * BLOCK), ahead, lanes, weights)  # fmt: skip
+        for i in range(run):
+            b, after = past.order[start + i], past.order[min(start + i + 1, rows - 1)]
+            own = positions[b] - length
+            for place in range(own // BLOCK + 1):
+                last = place == own // BLOCK
+                following = past.blocks[after, 0] if last else past.blocks[b, place + 1]
+                block = numbers_at(past.blocks[b, place] + offset, of_layer, out)
+                ahead = numbers_at(following + offset, of_layer, out)
+                if last:  # only now, because it was fetched meanwhile
+                    _keep(joined[b], cosine[positions[b]], sine[positions[b]], norms, epsilon, lanes,
+                          query_heads, block, own % BLOCK, head)  # fmt: skip
+                for k in range(key_heads):
+                    add(queries, states, (k * run + i) * groups, groups, block, k * of_head,
+                        min(BLOCK, own + 1 - place * BLOCK), ahead, lanes, weights)  # fmt: skip
+            for h in range(query_heads):
+                finish(states, _place(h, i, run, groups), lanes, out[b, h * width : (h + 1) * width])
+        start += run

@@ -95,24 +95,24 @@ class Buffers(NamedTuple):
 
 @compiled
 def step(
-    weights: Any, numbers: Any, buffers: Any, lanes: Any, tokens: Any, positions: Any, slots: Any,
-    cosine: Any, sine: Any, keys: Any, values: Any,
+    weights: Any, numbers: Any, buffers: Any, lanes: Any, tokens: Any, positions: Any, past: Any,
+    cosine: Any, sine: Any,
 ) -> None:  # fmt: skip
     """Logits of the next token of each row; the cache takes the tokens' keys and values.
 
-    tokens, positions and slots: (B,) int64; cosine and sine (T, W / 2); keys and values: L arrays each,
-    see `attend`.
+    tokens and positions: (B,) int64; past: see `attending.Past`; cosine and sine (T, W / 2).
     """
     address, epsilon = numbers.product, numbers.epsilon
-    x, narrow = buffers.x, buffers.narrow
+    x, narrow, layers = buffers.x, buffers.narrow, weights.qkv.shape[0]
+    key_heads = (buffers.joined.shape[1] - buffers.mixed.shape[1]) // (2 * len(lanes))
     take_rows(weights.table, tokens, x)
-    for layer in range(len(keys)):
+    for layer in range(layers):
         normalise(x, weights.gains[2 * layer], epsilon, narrow)
         product(address, narrow, weights.qkv[layer], buffers.joined, 0)
         add_bias(buffers.joined, weights.qkv_bias[layer])
         attend(
             buffers.joined, cosine, sine, weights.head_gains[layer], numbers.head_epsilon,
-            numbers.scaling, lanes, positions, slots, keys[layer], values[layer], buffers.mixed,
+            numbers.scaling, lanes, positions, past, layer, key_heads, buffers.mixed,
         )  # fmt: skip
         product(address, buffers.mixed, weights.output[layer], x, 1)
         add_bias(x, weights.output_bias[layer])
@@ -122,20 +122,20 @@ def step(
         gate(buffers.gate_up, buffers.active)
         product(address, buffers.active, weights.down[layer], x, 1)
         add_bias(x, weights.down_bias[layer])
-    normalise(x, weights.gains[2 * len(keys)], epsilon, narrow)
+    normalise(x, weights.gains[2 * layers], epsilon, narrow)
     product(address, narrow, weights.head, buffers.logits, 0)
 
 
 @compiled
 def step_and_draw(
-    weights: Any, numbers: Any, buffers: Any, lanes: Any, state: Any, live: Any, slots: Any,
-    cosine: Any, sine: Any, keys: Any, values: Any, temperature: Any, drawn: Any, logprobs: Any,
+    weights: Any, numbers: Any, buffers: Any, lanes: Any, state: Any, live: Any, past: Any,
+    cosine: Any, sine: Any, temperature: Any, drawn: Any, logprobs: Any,
 ) -> None:  # fmt: skip
     """`step` and `drawing.draw` for the first `live` rows of `state` (4, B): each row's next token, its
     length, the number of its drawn tokens, its seed; the first three become those of the next step.
     """
     tokens, positions, counts = state[0, :live], state[1, :live], state[2, :live]
-    step(weights, numbers, buffers, lanes, tokens, positions, slots, cosine, sine, keys, values)
+    step(weights, numbers, buffers, lanes, tokens, positions, past, cosine, sine)
     draw(buffers.logits, state[3, :live], counts, temperature, tokens, drawn, logprobs)
     for row in range(live):
         positions[row] += 1

@@ -19,6 +19,7 @@ HELD_TOKEN = 104
 _RECORD = 16  # bytes on the device for one token drawn: its id and two float32
 _WIDTHS = 16  # positions attended to are a multiple of it
 _HEAD_MULTIPLE = 8  # head widths of the compiled step
+_VALUE_MULTIPLE = 16  # numbers of a value that it stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Draws:
     filtered: bool = False  # whether top-k or top-p filters what is drawn
     warmed: bool = False  # whether the temperature is another one than 1
     held: int = 0  # responses that are held besides, of earlier calls
+    group: int = 1  # responses to the same prompt
 
     @property
     def length(self) -> int:
@@ -55,27 +57,37 @@ def is_compiled(shape: ModelShape, arithmetic: Arithmetic) -> bool:
     return arithmetic.is_small(shape) and shape.family != "mistral" and shape.head_width % _HEAD_MULTIPLE == 0
 
 
-def capacities(draws: Draws, block: int = 1) -> tuple[int, int]:
-    """Positions of a row for which there is room at the end, and before the last growth (0 without one), in
-    multiples of `block`.
+def capacities(draws: Draws) -> tuple[int, int]:
+    """Positions of a row for which there is room at the end, and before the last growth (0 without one).
 
     A prompt is stored but for its last token, and what is drawn but for the last one.
     """
     held, before = max(draws.prompt - 1, most_capacity(0)), 0
-    held = -(-held // block) * block
     for width in range(_WIDTHS, draws.length - 1 + _WIDTHS, _WIDTHS):
         if width > held:
-            held, before = -(-max(width, most_capacity(held)) // block) * block, held
+            held, before = max(width, most_capacity(held)), held
     return held, before
 
 
+def blocks(draws: Draws, rows: int) -> int:
+    """Blocks of a compiled step's cache: each row's own, for what is drawn, and each prompt's once."""
+    prompts = -(-rows // draws.group)
+    return rows * -(-draws.new // BLOCK) + prompts * -(-(draws.prompt - 1) // BLOCK)
+
+
+def block(shape: ModelShape, arithmetic: Arithmetic) -> int:
+    """Bytes of a block: keys and values of all layers at `BLOCK` positions, values in whole vectors."""
+    widths = shape.head_width + -(-shape.head_width // _VALUE_MULTIPLE) * _VALUE_MULTIPLE
+    return arithmetic.number * shape.layers * shape.kv_heads * BLOCK * widths
+
+
 def cache(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:
-    """Bytes of the cache at its largest: all of it, and while it grows one layer twice, or without a compiled
-    step its keys alone."""
-    compiled = is_compiled(shape, arithmetic)
-    last, before = capacities(draws, BLOCK if compiled else 1)
-    twice = arithmetic.number * shape.kv_width * (2 if compiled else 1)
-    return rows * (position(shape, arithmetic) * last + twice * before)
+    """Bytes of the cache at its largest: with a compiled step all blocks, otherwise all rows, and while they
+    grow one layer's keys twice."""
+    if is_compiled(shape, arithmetic):
+        return blocks(draws, rows) * block(shape, arithmetic)
+    last, before = capacities(draws)
+    return rows * (position(shape, arithmetic) * last + arithmetic.number * shape.kv_width * before)
 
 
 def drawing(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:

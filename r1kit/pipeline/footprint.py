@@ -149,16 +149,17 @@ def evaluation_estimate(settings: EvaluationSettings, source: str, problems: int
     """The memory of testing a model on `problems` problems of a task, all of whose responses are held."""
     drawn = min(MOST_ROWS, max(1, MOST_ROWS // settings.samples) * settings.samples)
     held = max(0, problems * settings.samples - drawn)
-    draws = _draws(settings.sampling(), min(drawn, problems * settings.samples), scene.prompt, held)
+    responses = min(drawn, problems * settings.samples)
+    draws = _draws(settings.sampling(), responses, scene.prompt, held, settings.samples)
     machine = scene.machine
     arithmetic = machine.arithmetic(settings.precision)
     return estimate.sampling(scene.shape(source), draws, arithmetic, machine.device_memory)
 
 
-def _draws(params: SamplingParams, responses: int, prompt: int, held: int = 0) -> Draws:
+def _draws(params: SamplingParams, responses: int, prompt: int, held: int = 0, group: int = 1) -> Draws:
     filtered = params.temperature > 0 and (params.top_k > 0 or params.top_p < 1)
     warmed = params.temperature not in (0.0, 1.0)
-    return Draws(responses, prompt, params.max_new_tokens, filtered, warmed, held)
+    return Draws(responses, prompt, params.max_new_tokens, filtered, warmed, held, group)
 
 
 def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[Draws, Training]:
@@ -168,7 +169,7 @@ def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[
     new = min(new, shape.context - prompt)
     rollouts = int(settings.ever("questions_per_step") * settings.ever("group_size"))
     warmed = settings.ever("sampling.temperature") != 1.0
-    draws = Draws(rollouts, prompt, new, False, warmed)
+    draws = Draws(rollouts, prompt, new, False, warmed, group=int(settings.ever("group_size")))
     batch = settings.batch
     return draws, Training(
         longest=draws.length,

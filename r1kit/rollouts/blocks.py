@@ -1,12 +1,14 @@
-"""The key-value cache of the compiled step: keys in blocks, so that scores of neighbours are one vector.
+"""The key-value cache of the compiled step: blocks of positions, those of a prompt once for all its rows.
 
-Keys of a layer are (slots, K, T / BLOCK, W, BLOCK), values (slots, K, T, W). Rows have slots, which they keep
-for life: where a finished row's place is taken by another, only the list of their slots changes.
+A block has the keys and values of `BLOCK` positions, of all layers (`kernels/attending.py`). A row's own
+blocks begin with its prompt's last token; those of a prompt are there while one of its rows is. What a row or
+a prompt leaves is taken by the next that needs a block, so nothing is copied. Memory comes in pieces.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,64 +17,152 @@ from torch import Tensor
 
 from r1kit.kernels import BLOCK
 from r1kit.kernels.arrays import as_array
-from r1kit.rollouts.cache import more_capacity
 
-_ROWS = 64  # copied at once, by a copy of their own
+if TYPE_CHECKING:
+    from r1kit.kernels.attending import Past
+
+_PIECE = 16 << 20  # bytes asked for at once, at least
+_LINE = 64  # bytes: blocks begin with one
+_NO_PROMPT = 0  # the prompt of rows that have none: it has no positions
 
 
 class BlockCache:
     """A `RowCache` on the CPU. Args: layers; slots; heads K; width W; dtype float32 or bfloat16."""
 
     def __init__(self, layers: int, slots: int, heads: int, width: int, dtype: torch.dtype) -> None:
-        self._heads, self._width, self._dtype = heads, width, dtype
-        self.capacity = 0  # positions there is room for
-        self.slots = np.arange(slots)  # of each row
-        empty = [self._empty() for _ in range(layers)]
-        self.keys, self.values = tuple(k for k, _ in empty), tuple(v for _, v in empty)  # of each layer
+        from r1kit.kernels.attending import head_numbers
 
-    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
+        self._kind = np.dtype(np.uint16 if dtype == torch.bfloat16 else np.float32)
+        self._shape = (layers, heads, head_numbers(width))
+        self._width, self.key_heads = width, heads
+        self.capacity = 0  # positions that rows may have
+        self._pieces: list[NDArray[np.uint8]] = []
+        self._free = np.zeros(0, np.int64)  # addresses of blocks, the next one last
+        self._blocks, self._held = np.zeros((slots, 1), np.int64), np.zeros(slots, np.int64)  # of each row
+        self._prompts = np.zeros(slots, np.int64)  # of each row
+        self._order = np.arange(slots)
+        self._shared, self._lengths = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)  # of each prompt
+        self._users = np.zeros(1, np.int64)  # rows of each prompt
+        self._known: dict[tuple[int, ...], int] = {}  # the places of prompts that have rows
+        self._unused: list[int] = []  # places
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block."""
+        return int(np.prod(self._shape)) * self._kind.itemsize
+
+    @property
+    def blocks_in_use(self) -> int:
+        """Blocks that rows and prompts hold."""
+        return sum(len(piece) // self.block_bytes for piece in self._pieces) - len(self._free)
+
+    def past(self) -> Past:
+        """What the step under way attends to."""
+        from r1kit.kernels.attending import Past
+
+        return Past(self._order, self._prompts, self._lengths, self._shared, self._blocks)
+
+    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int, held: NDArray[np.int64]) -> None:
         """See `SlotCache.begin_step`."""
-        self._reserve(width, slots)
+        live, self.capacity = len(held), max(self.capacity, width)
+        own = held - self._lengths[self._prompts[:live]]
+        needing = np.flatnonzero(own >= self._held[:live] * BLOCK)
+        if len(needing):
+            most = int(self._held[needing].max()) + 1
+            if most > self._blocks.shape[1]:
+                self._blocks = np.pad(self._blocks, ((0, 0), (0, most)))
+            self._blocks[needing, self._held[needing]] = self._take(len(needing))
+            self._held[needing] += 1
+        if len(self._order) != live:
+            self._order = np.argsort(self._prompts[:live], kind="stable")
 
-    def write_prompts(self, first: int, index: Tensor, prompts: list[tuple[Tensor, Tensor]]) -> None:
+    def write_prompts(
+        self,
+        first: int,
+        index: Tensor,
+        prompts: Sequence[tuple[int, ...]],
+        prefilled: list[tuple[Tensor, Tensor]],
+    ) -> None:
         """See `SlotCache.write_prompts`."""
-        length = prompts[0][0].shape[2]
-        self._reserve(length, len(self.slots))
-        rows, chosen, blocks = self.slots[first : first + len(index)], index.numpy(), -(-length // BLOCK)
-        for place, (keys, values) in enumerate(prompts):
-            filled = torch.nn.functional.pad(keys, (0, 0, 0, blocks * BLOCK - length))
-            by_block = filled.view(*filled.shape[:2], blocks, BLOCK, -1).transpose(3, 4)
-            self.keys[place][rows, :, :blocks] = as_array(by_block)[chosen]
-            self.values[place][rows, :, :length] = as_array(values)[chosen]
+        places = [self._stored(prompt, u, prefilled) for u, prompt in enumerate(prompts)]
+        of_rows = np.array(places)[index.numpy()]
+        self._prompts[first : first + len(index)] = of_rows
+        np.add.at(self._users, of_rows, 1)
+        self._order = self._order[:0]
 
-    def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
-        """Let the rows `holes` have the slots of the rows `sources`, and the other way round."""
-        to, of = holes.numpy(), sources.numpy()
-        self.slots[to], self.slots[of] = self.slots[of], self.slots[to]
+    def move(self, sources: Tensor, holes: Tensor, width: int, stay: int, live: int) -> None:
+        """See `SlotCache.move`."""
+        of, to = sources.numpy(), holes.numpy()
+        gone = np.concatenate((to, np.setdiff1d(np.arange(stay, live), of)))
+        prompts = self._prompts[gone]
+        np.subtract.at(self._users, prompts, 1)
+        ended = [place for place in np.unique(prompts).tolist() if place and not self._users[place]]
+        for blocks, held in ((self._blocks[gone], self._held[gone]), self._blocks_of(ended)):
+            self._free = np.concatenate((self._free, blocks[np.arange(blocks.shape[1]) < held[:, None]]))
+        self._unused += ended
+        self._known = {prompt: place for prompt, place in self._known.items() if self._users[place]}
+        for table in (self._blocks, self._held, self._prompts):
+            table[to] = table[of]
+        self._held[stay:live] = 0
+        self._prompts[stay:live] = _NO_PROMPT
+        self._order = self._order[:0]
 
-    def _reserve(self, capacity: int, slots: int) -> None:
-        """Room for `capacity` positions of the first `slots` rows; the others are given up where it grows."""
-        if capacity <= self.capacity:
-            return
-        self.capacity = -(-more_capacity(self.capacity, capacity) // BLOCK) * BLOCK
-        kept = self.slots[:slots]
-        self.slots = np.arange(len(kept))
-        keys, values = list(self.keys), list(self.values)
-        self.keys = self.values = ()  # so that a layer's old memory goes when it has its new one
-        for place in range(len(keys)):
-            new_keys, new_values = self._empty()
-            for begin in range(0, len(kept), _ROWS):
-                rows, of = slice(begin, begin + _ROWS), kept[begin : begin + _ROWS]
-                new_keys[rows, :, : keys[place].shape[2]] = keys[place][of]
-                new_values[rows, :, : values[place].shape[2]] = values[place][of]
-            keys[place], values[place] = new_keys, new_values
-        self.keys, self.values = tuple(keys), tuple(values)
+    def _blocks_of(self, places: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The blocks of prompts, and how many each has."""
+        return self._shared[places], -(-self._lengths[places] // BLOCK)
 
-    def _empty(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        slots, heads, width = len(self.slots), self._heads, self._width
-        kind = np.uint16 if self._dtype == torch.bfloat16 else np.float32
+    def _stored(self, prompt: tuple[int, ...], u: int, prefilled: list[tuple[Tensor, Tensor]]) -> int:
+        """The place of a prompt; what was prefilled is written into blocks unless it is there."""
+        length = len(prompt) - 1
+        if length == 0:
+            return _NO_PROMPT
+        if prompt in self._known:
+            return self._known[prompt]
+        count = -(-length // BLOCK)
+        place = self._unused.pop() if self._unused else len(self._lengths)
+        more, wider = int(place == len(self._lengths)), max(0, count - self._shared.shape[1])
+        self._shared = np.pad(self._shared, ((0, more), (0, wider)))
+        self._lengths, self._users = np.pad(self._lengths, (0, more)), np.pad(self._users, (0, more))
+        self._known[prompt], self._lengths[place] = place, length
+        self._shared[place, :count] = self._take(count)
+        for block in range(count):
+            self._write(int(self._shared[place, block]), u, block * BLOCK, length, prefilled)
+        return place
+
+    def _write(
+        self, address: int, u: int, begin: int, end: int, prefilled: list[tuple[Tensor, Tensor]]
+    ) -> None:
+        """Keys and values of prompt `u` from position `begin` on, into a block."""
+        count, width = min(BLOCK, end - begin), self._width
+        block = self._view(address)
+        keys = block[..., : width * BLOCK].reshape(*block.shape[:2], width, BLOCK)
+        values = block[..., width * BLOCK :].reshape(*block.shape[:2], BLOCK, -1)
+        for layer, (k, v) in enumerate(prefilled):
+            keys[layer, :, :, :count] = as_array(k)[u, :, begin : begin + count].swapaxes(1, 2)
+            values[layer, :, :count, :width] = as_array(v)[u, :, begin : begin + count]
+
+    def _view(self, address: int) -> NDArray[Any]:
+        """The block at an address."""
+        for piece in self._pieces:
+            offset = address - piece.ctypes.data
+            if 0 <= offset < len(piece):
+                part = piece[offset : offset + self.block_bytes]
+                return part.view(self._kind).reshape(self._shape)
+        raise AssertionError("an address outside of the pieces")
+
+    def _take(self, count: int) -> NDArray[np.int64]:
+        """Addresses of blocks that nobody uses."""
+        if count > len(self._free):
+            piece = self._empty(max(count - len(self._free), -(-_PIECE // self.block_bytes)))
+            self._pieces.append(piece)
+            found = piece.ctypes.data + np.arange(0, len(piece), self.block_bytes)
+            self._free = np.concatenate((found[::-1], self._free))
+        taken, self._free = self._free[len(self._free) - count :][::-1], self._free[: len(self._free) - count]
+        return taken
+
+    def _empty(self, blocks: int) -> NDArray[np.uint8]:
         # NumPy asks for huge pages: reading many rows' keys in pages of 4 KiB takes twice as long (LOG.md)
-        return (
-            np.empty((slots, heads, self.capacity // BLOCK, width, BLOCK), kind),
-            np.empty((slots, heads, self.capacity, width), kind),
-        )
+        size = blocks * self.block_bytes
+        whole = np.empty(size + _LINE, np.uint8)
+        skipped = -whole.ctypes.data % _LINE
+        return whole[skipped : skipped + size]

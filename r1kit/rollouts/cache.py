@@ -7,10 +7,13 @@ row and attends to a view of the first `width` positions, with a mask only where
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
@@ -147,9 +150,10 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.step = Step(slots, torch.arange(slots, device=device))
         super().__init__(layers=[SlotLayer(self.step) for _ in range(layers)])
 
-    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
+    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int, held: NDArray[np.int64]) -> None:
         """Announce a step that attends to `width` positions; `lengths_B` is None when all rows are equally
-        long. No row from `slots` on will be used any more.
+        long. No row from `slots` on will be used any more. `held` are the lengths of the live rows, on the
+        host.
         """
         self.reserve(width, slots)
         self.step.width, self.step.lengths = width, lengths_B
@@ -165,15 +169,24 @@ class SlotCache(Cache):  # type: ignore[misc]
             for layer in self.layers:
                 layer.grow()
 
-    def write_prompts(self, first: int, index: Tensor, prompts: list[tuple[Tensor, Tensor]]) -> None:
-        """Slots first, first+1, … take the prefilled prompts `index`; `prompts` holds (keys, values) by
-        layer.
+    def write_prompts(
+        self,
+        first: int,
+        index: Tensor,
+        prompts: Sequence[tuple[int, ...]],
+        prefilled: list[tuple[Tensor, Tensor]],
+    ) -> None:
+        """Slots first, first+1, … take the prompts `index` of `prompts`; `prefilled` holds their (keys,
+        values) by layer, without the last token.
         """
-        self.reserve(prompts[0][0].shape[2], self.step.slots)
-        for layer, (keys, values) in zip(self.layers, prompts, strict=True):
+        self.reserve(prefilled[0][0].shape[2], self.step.slots)
+        for layer, (keys, values) in zip(self.layers, prefilled, strict=True):
             layer.write(first, index, keys, values)
 
-    def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
-        """Fill the `holes` left by finished rows with the rows `sources`."""
-        for layer in self.layers:
-            layer.move(sources, holes, width)
+    def move(self, sources: Tensor, holes: Tensor, width: int, stay: int, live: int) -> None:
+        """Fill the `holes` left by finished rows with the rows `sources`, which have `width` positions at
+        most. Rows `stay`, … , `live` - 1 are given up.
+        """
+        if len(holes):
+            for layer in self.layers:
+                layer.move(sources, holes, width)

@@ -147,9 +147,8 @@ class CompiledStep:
         self._prepare(live)
         cosine, sine = weights.angles(cache.capacity)
         self._whole(
-            weights.arrays, weights.numbers, self._cut, self._lanes, state_4B.numpy(), live, cache.slots,
-            cosine, sine, cache.keys, cache.values,
-            np.float32(temperature), drawn_BT.numpy(), logprobs_BT2.numpy(),
+            weights.arrays, weights.numbers, self._cut, self._lanes, state_4B.numpy(), live, cache.past(),
+            cosine, sine, np.float32(temperature), drawn_BT.numpy(), logprobs_BT2.numpy(),
         )  # fmt: skip
 
     def __call__(
@@ -164,7 +163,7 @@ class CompiledStep:
         cosine, sine = weights.angles(cache.capacity)
         self._step(
             weights.arrays, weights.numbers, self._cut, self._lanes,
-            tokens_B.numpy(), positions_B.numpy(), cache.slots, cosine, sine, cache.keys, cache.values,
+            tokens_B.numpy(), positions_B.numpy(), cache.past(), cosine, sine,
         )  # fmt: skip
         return self._memory[-1][:rows]
 

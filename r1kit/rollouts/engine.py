@@ -4,8 +4,8 @@ Shapes: B live rows, R rows computed, U distinct prompts, T positions, V vocabul
 slots 0..B-1: a finished row is overwritten by the last live one, so a step computes on the live rows and at
 most 15 more, which fill a multiple of 16 and count for nothing; positions are rounded up likewise, and
 masked. Waiting jobs enter when an eighth of the slots is free. A prompt's keys and values are computed
-once, without its last token, whatever the number of its samples; the last token is each row's first
-decoding step.
+once, without its last token, whatever the number of its samples, and by the compiled step kept once too; the
+last token is each row's first decoding step.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Engine:
         first, last = len(self.live), len(self.live) + len(entering)
         if prefilled:
             index = torch.tensor([places[job.prompt] for job in entering], device=self.device)
-            self.cache.write_prompts(first, index, prefilled)
+            self.cache.write_prompts(first, index, prompts, prefilled)
         state = [(job.prompt[-1], len(job.prompt) - 1, 0, job.seed) for job in entering]
         self.state_4B[:, first:last] = torch.tensor(state, device=self.device).T
         self.lengths[first:last] = [len(job.prompt) - 1 for job in entering]
@@ -149,7 +149,7 @@ class Engine:
         width = _multiple(longest + 1, _POSITIONS)
         self._make_room()
         if self.decoder.step_and_draw is not None and params.temperature > 0 and not _filtered(params):
-            self.cache.begin_step(width, None, self.slots if self.queue else live)
+            self.cache.begin_step(width, None, self.slots if self.queue else live, self.lengths[:live])
             self.decoder.step_and_draw(
                 self.state_4B, live, self.cache, params.temperature, self.drawn_BT, self.logprobs_BT2
             )
@@ -165,7 +165,8 @@ class Engine:
         counts_B, seeds_B = self.state_4B[2:, :live]
         lengths_R[live:] = 0  # rows after the live ones must stay within what is reserved
         ragged = bool((self.lengths[:live] != width - 1).any())
-        self.cache.begin_step(width, lengths_R if ragged else None, self.slots if self.queue else rows)
+        lengths = lengths_R if ragged else None
+        self.cache.begin_step(width, lengths, self.slots if self.queue else rows, self.lengths[:live])
         masked = ragged and self.decoder.masked
         mask = _length_mask(lengths_R, width, self.model.dtype) if masked else None
         logits_BV = self.decoder.forward(tokens_R, lengths_R, mask, self.cache)[:live]
@@ -228,12 +229,10 @@ class Engine:
         gone = set(leaving.tolist())
         holes = [row for row in gone if row < stay]
         sources = [row for row in range(stay, live) if row not in gone]
+        longest = int(self.lengths[sources].max()) if sources else 0
+        to, of = (torch.tensor(rows, dtype=torch.int64, device=self.device) for rows in (holes, sources))
+        self.cache.move(of, to, longest, stay, live)
         if holes:
-            self.cache.move(
-                torch.tensor(sources, device=self.device),
-                torch.tensor(holes, device=self.device),
-                int(self.lengths[sources].max()),
-            )
             for table in (self.state_4B.T, self.drawn_BT, self.logprobs_BT2):
                 table[holes] = table[sources]
             for mirror in (self.lengths, self.counts, self.limits):

@@ -5,11 +5,13 @@ Shapes: B rows, T positions, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from r1kit.rollouts.cache import SlotCache
@@ -18,15 +20,21 @@ from r1kit.rollouts.cache import SlotCache
 class RowCache(Protocol):
     """The keys and values of rows in flight; `SlotCache` says what each method does."""
 
-    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
+    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int, held: NDArray[np.int64]) -> None:
         """Announce a step."""
         ...
 
-    def write_prompts(self, first: int, index: Tensor, prompts: list[tuple[Tensor, Tensor]]) -> None:
+    def write_prompts(
+        self,
+        first: int,
+        index: Tensor,
+        prompts: Sequence[tuple[int, ...]],
+        prefilled: list[tuple[Tensor, Tensor]],
+    ) -> None:
         """Rows first, first + 1, … take prefilled prompts."""
         ...
 
-    def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
+    def move(self, sources: Tensor, holes: Tensor, width: int, stay: int, live: int) -> None:
         """Rows `sources` take the places of rows `holes`."""
         ...
 
