@@ -267,6 +267,11 @@ def test_cache_is_as_large_as_the_samplers(prompt: int, new: int) -> None:
         assert prefill(model, [(1, 2)])[0][0].shape[-1] == SMALL.head_width
 
 
+def test_prompts_of_responses_that_wait_count_too() -> None:
+    # eight rows may hold the last responses of eight groups: 2 blocks of 48 tokens each, 2 of 33 a prompt
+    assert rollouts.blocks(Draws(responses=64, prompt=34, new=48, group=4), 8) == 8 * 2 + 8 * 2
+
+
 class NoTokenizer:
     eos_token_id = None
 

@@ -35,7 +35,7 @@ DECODERS: list[tuple[str, dict[str, Any]]] = [
     ("qwen3", {"num_attention_heads": 6}),  # heads normalised, 48 wide together where the model is 32
 ]
 IDS = ["llama", "biases, tied", "one key head", "yarn", "qwen2", "qwen3"]
-LENGTHS = (1, 2, 5, 31, 32, 33, 63, 64, 65, 130)  # of prompts, around the borders of blocks and of growth
+LENGTHS = (1, 2, 5, 31, 32, 33, 63, 64, 65, 130)  # of prompts, around the borders of blocks
 
 
 def changed(family: str, changes: dict[str, Any]) -> Any:

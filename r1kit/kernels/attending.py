@@ -28,10 +28,10 @@ class Past(NamedTuple):
     """
 
     order: Any  # (B,) int64: the rows, those of a prompt together
-    prompts: Any  # (B,) int64: of each row
+    prompts: Any  # (slots,) int64: of each row, in the first B
     lengths: Any  # (U,) int64: positions of each prompt
     shared: Any  # (U, n) int64: the blocks of each prompt
-    blocks: Any  # (B, n) int64: the blocks of each row's own positions, which follow the prompt's
+    blocks: Any  # (slots, n) int64: the blocks of each row's own positions, which follow the prompt's
 
 
 def head_numbers(width: int) -> int:
@@ -62,7 +62,7 @@ def _keep(
     row: Any, cos: Any, sin: Any, norms: Any, epsilon: Any, lanes: Any, heads: Any, block: Any, place: Any,
     head: Any,
 ) -> None:  # fmt: skip
-    """Write a row's turned keys, and its values, at a place of its block: (K, numbers of a head)."""
+    """Write a row's turned keys, and its values, at a place of its block (K times the numbers of a head,)."""
     width = len(lanes)
     padded = (width + LANES - 1) // LANES * LANES
     of_head = BLOCK * (width + padded)

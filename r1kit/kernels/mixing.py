@@ -7,8 +7,8 @@ multiplied by e^(old highest - new highest).
 Shapes: J queries, W head width, a multiple of 8, P = W rounded up to a multiple of 16. The numbers of a
 key-value head in a block of BLOCK positions are its keys (W, BLOCK), so that the scores of neighbours are one
 vector, and then its values (BLOCK, P), of which lanes from W on hold anything. A query's state
-are 32 + P float32 numbers: its highest score so far, 16 times, 16 partial sums of weights, and what the
-values sum up to.
+is 32 + P float32 numbers: its highest score so far, 16 times, 16 partial sums of weights, and what the
+values sum up to. `lanes` is a tuple of W numbers, see `attending`; `LANES` are those of a vector.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A loop over plain numbers leaves it to the compiler which of its sums stay in registers, and in which order
 they are added. With these every sum is a variable, and adds in the order written.
 
-A vector of R rows has 16 R lanes, those of a row together. `rows` is a tuple of R numbers: the compiler knows
-its length.
+A vector of R rows, a power of two, has 16 R lanes, those of a row together. `rows` is a tuple of R numbers:
+the compiler knows its length.
 """
 
 from __future__ import annotations

@@ -70,8 +70,11 @@ def capacities(draws: Draws) -> tuple[int, int]:
 
 
 def blocks(draws: Draws, rows: int) -> int:
-    """Blocks of a compiled step's cache: each row's own, for what is drawn, and each prompt's once."""
-    prompts = -(-rows // draws.group)
+    """Blocks of a compiled step's cache: each row's own, for what is drawn, and each prompt's once.
+
+    Where responses wait for rows, those in flight may be the last of many groups.
+    """
+    prompts = min(rows, -(-draws.responses // draws.group))
     return rows * -(-draws.new // BLOCK) + prompts * -(-(draws.prompt - 1) // BLOCK)
 
 

@@ -21,9 +21,15 @@ from r1kit.kernels.arrays import as_array
 if TYPE_CHECKING:
     from r1kit.kernels.attending import Past
 
-_PIECE = 16 << 20  # bytes asked for at once, at least
+_PIECE = (
+    32 << 20
+)  # bytes asked for at once, at least: such memory the C library gives back at once, mallopt(3)
 _LINE = 64  # bytes: blocks begin with one
 _NO_PROMPT = 0  # the prompt of rows that have none: it has no positions
+
+
+Prefilled = Sequence[tuple[NDArray[Any], NDArray[Any]]]
+"""Keys and values of each layer, (U, K, T, W)."""
 
 
 class BlockCache:
@@ -34,16 +40,17 @@ class BlockCache:
 
         self._kind = np.dtype(np.uint16 if dtype == torch.bfloat16 else np.float32)
         self._shape = (layers, heads, head_numbers(width))
-        self._width, self.key_heads = width, heads
+        self._width = width
         self.capacity = 0  # positions that rows may have
         self._pieces: list[NDArray[np.uint8]] = []
         self._free = np.zeros(0, np.int64)  # addresses of blocks, the next one last
         self._blocks, self._held = np.zeros((slots, 1), np.int64), np.zeros(slots, np.int64)  # of each row
         self._prompts = np.zeros(slots, np.int64)  # of each row
-        self._order = np.arange(slots)
+        self._order = np.arange(slots)  # empty from a change of rows to the next `begin_step`
         self._shared, self._lengths = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)  # of each prompt
         self._users = np.zeros(1, np.int64)  # rows of each prompt
         self._known: dict[tuple[int, ...], int] = {}  # the places of prompts that have rows
+        self._names: dict[int, tuple[int, ...]] = {}  # the other way round
         self._unused: list[int] = []  # places
 
     @property
@@ -84,7 +91,8 @@ class BlockCache:
         prefilled: list[tuple[Tensor, Tensor]],
     ) -> None:
         """See `SlotCache.write_prompts`."""
-        places = [self._stored(prompt, u, prefilled) for u, prompt in enumerate(prompts)]
+        arrays = [(as_array(keys), as_array(values)) for keys, values in prefilled]
+        places = [self._stored(prompt, u, arrays) for u, prompt in enumerate(prompts)]
         of_rows = np.array(places)[index.numpy()]
         self._prompts[first : first + len(index)] = of_rows
         np.add.at(self._users, of_rows, 1)
@@ -100,7 +108,8 @@ class BlockCache:
         for blocks, held in ((self._blocks[gone], self._held[gone]), self._blocks_of(ended)):
             self._free = np.concatenate((self._free, blocks[np.arange(blocks.shape[1]) < held[:, None]]))
         self._unused += ended
-        self._known = {prompt: place for prompt, place in self._known.items() if self._users[place]}
+        for place in ended:
+            del self._known[self._names.pop(place)]
         for table in (self._blocks, self._held, self._prompts):
             table[to] = table[of]
         self._held[stay:live] = 0
@@ -111,7 +120,7 @@ class BlockCache:
         """The blocks of prompts, and how many each has."""
         return self._shared[places], -(-self._lengths[places] // BLOCK)
 
-    def _stored(self, prompt: tuple[int, ...], u: int, prefilled: list[tuple[Tensor, Tensor]]) -> int:
+    def _stored(self, prompt: tuple[int, ...], u: int, prefilled: Prefilled) -> int:
         """The place of a prompt; what was prefilled is written into blocks unless it is there."""
         length = len(prompt) - 1
         if length == 0:
@@ -123,27 +132,25 @@ class BlockCache:
         more, wider = int(place == len(self._lengths)), max(0, count - self._shared.shape[1])
         self._shared = np.pad(self._shared, ((0, more), (0, wider)))
         self._lengths, self._users = np.pad(self._lengths, (0, more)), np.pad(self._users, (0, more))
-        self._known[prompt], self._lengths[place] = place, length
+        self._known[prompt], self._names[place], self._lengths[place] = place, prompt, length
         self._shared[place, :count] = self._take(count)
         for block in range(count):
             self._write(int(self._shared[place, block]), u, block * BLOCK, length, prefilled)
         return place
 
-    def _write(
-        self, address: int, u: int, begin: int, end: int, prefilled: list[tuple[Tensor, Tensor]]
-    ) -> None:
+    def _write(self, address: int, u: int, begin: int, end: int, prefilled: Prefilled) -> None:
         """Keys and values of prompt `u` from position `begin` on, into a block."""
         count, width = min(BLOCK, end - begin), self._width
         block = self._view(address)
         keys = block[..., : width * BLOCK].reshape(*block.shape[:2], width, BLOCK)
         values = block[..., width * BLOCK :].reshape(*block.shape[:2], BLOCK, -1)
         for layer, (k, v) in enumerate(prefilled):
-            keys[layer, :, :, :count] = as_array(k)[u, :, begin : begin + count].swapaxes(1, 2)
-            values[layer, :, :count, :width] = as_array(v)[u, :, begin : begin + count]
+            keys[layer, :, :, :count] = k[u, :, begin : begin + count].swapaxes(1, 2)
+            values[layer, :, :count, :width] = v[u, :, begin : begin + count]
 
     def _view(self, address: int) -> NDArray[Any]:
         """The block at an address."""
-        for piece in self._pieces:
+        for piece in reversed(self._pieces):
             offset = address - piece.ctypes.data
             if 0 <= offset < len(piece):
                 part = piece[offset : offset + self.block_bytes]

@@ -53,7 +53,9 @@ class Decoder:
     forward: Forward
     cache: Callable[[int, int, torch.device], RowCache] = SlotCache  # of (layers, slots, device)
     masked: bool = True  # whether the pass has to be told which positions a row does not have
-    rows: int = 16  # computed in multiples: for each shape of a product oneDNN generates code anew
+    # computed in multiples, since for each shape of a product oneDNN generates code anew; the compiled step's
+    # is 1, it knows the live rows alone
+    rows: int = 16
     step_and_draw: StepAndDraw | None = None  # from the whole distribution, on the CPU
 
 

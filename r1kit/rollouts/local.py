@@ -1,7 +1,7 @@
 """The local rollout engine: batched decoding of any `transformers` decoder in this process.
 
-Left out of a serving engine, because the learner waits for the whole batch anyway: paged memory, chunked
-prefill, speculative decoding. Settings in a checkpoint's generation config other than the end-of-sequence ids
+Left out of a serving engine, because the learner waits for the whole batch anyway: chunked prefill,
+speculative decoding. Settings in a checkpoint's generation config other than the end-of-sequence ids
 (repetition penalty, temperature, ...) are ignored: `SamplingParams` alone says how to draw.
 
 Tokens depend on the row's own logits, seed and position. Batches of another size may round matrix products
