@@ -21,7 +21,8 @@ class Rule:
         return any(n.startswith(self.frames) for n in stack) and any(n.startswith(self.within) for n in stack)
 
 
-_ENGINE, _LEARNER = "r1kit/rollouts/engine.py:Engine.", "r1kit/learning/learner.py:Learner."
+_ENGINES = ("r1kit/rollouts/engine.py:Engine.", "r1kit/rollouts/compiled_engine.py:CompiledEngine.")
+_LEARNER = "r1kit/learning/learner.py:Learner."
 _EVALUATION = ("r1kit/stages/evaluation.py:evaluate_model",)
 _GRADING = ("r1kit/rewards/", "r1kit/verify/")
 
@@ -53,9 +54,9 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule("grading", _GRADING),
-    Rule("sampling: prefill", (_ENGINE + "_admit",)),
-    Rule("sampling: decoding", (_ENGINE + "_decode",)),
-    Rule("sampling: retiring", (_ENGINE + "_retire",)),
+    Rule("sampling: prefill", ("r1kit/rollouts/jobs.py:Waiting.enter", *(e + "_enter" for e in _ENGINES))),
+    Rule("sampling: decoding", tuple(e + "_decode" for e in _ENGINES)),
+    Rule("sampling: retiring", tuple(e + "_retire" for e in _ENGINES)),
     Rule("sampling: around the steps", ("r1kit/rollouts/",)),
     Rule("learning: optimizer", (_LEARNER + "_step", "r1kit/learning/optimizer.py")),
     Rule("learning: statistics", ("r1kit/learning/policy_stats.py", "r1kit/learning/sums.py")),

@@ -24,7 +24,9 @@ SAMPLE = (
     *("r1kit/learning/refill.py:draw_step", "r1kit/rollouts/collect.py:collect"),
     *("r1kit/learning/timing.py:TimedSampler.sample", "r1kit/rollouts/local.py:LocalSampler.sample"),
 )
-ENGINE = (JOIN, "r1kit/rollouts/threads.py:_finish", "r1kit/rollouts/engine.py:Engine.step")
+COMPILED = "r1kit/rollouts/compiled_engine.py:CompiledEngine."
+ENGINE = (JOIN, "r1kit/rollouts/threads.py:_finish", COMPILED + "step")
+OTHER = (JOIN, "r1kit/rollouts/threads.py:_finish", "r1kit/rollouts/engine.py:Engine.step")
 UPDATE = (*STEP, "r1kit/learning/policy_update.py:update_policy", "r1kit/learning/learner.py:Learner.update")
 GRADE = (*STEP, "r1kit/learning/refill.py:draw_step", "r1kit/rollouts/collect.py:collect")
 TEST = (*CLI, "r1kit/stages/evaluation.py:evaluate_model", "r1kit/stages/evaluation.py:sample_groups")
@@ -45,8 +47,11 @@ SCORE = ("r1kit/rewards/model_terms.py:RewardModelScorer.scores", "r1kit/models/
     [
         ((*CLI, IMPORT, "torch/__init__.py:<module>"), "start-up: importing"),
         ((*STEP, *SAMPLE, "numba/core/dispatcher.py:compile"), "start-up: compiling loops"),
-        ((*STEP, *SAMPLE, FORK, *ENGINE, "r1kit/rollouts/engine.py:Engine._decode"), "sampling: decoding"),
-        ((*STEP, *SAMPLE, FORK, *ENGINE, "r1kit/rollouts/engine.py:Engine._admit"), "sampling: prefill"),
+        ((*STEP, *SAMPLE, FORK, *ENGINE, COMPILED + "_decoded"), "sampling: decoding"),
+        ((*STEP, *SAMPLE, FORK, *OTHER, "r1kit/rollouts/engine.py:Engine._decode"), "sampling: decoding"),
+        ((*STEP, *SAMPLE, FORK, *ENGINE, "r1kit/rollouts/jobs.py:Waiting.enter"), "sampling: prefill"),
+        ((*STEP, *SAMPLE, FORK, *ENGINE, COMPILED + "_enter"), "sampling: prefill"),
+        ((*STEP, *SAMPLE, FORK, *ENGINE, COMPILED + "_retire"), "sampling: retiring"),
         ((*STEP, *SAMPLE, "r1kit/rollouts/stopping.py:new_texts"), "sampling: around the steps"),
         ((*GRADE, GRADES, "r1kit/tasks/countdown.py:Countdown.verify"), "grading"),
         ((*GRADE, *SCORE), "grading"),
@@ -106,8 +111,8 @@ def test_a_main_thread_that_waits_alone_is_told_by_its_own_frames() -> None:
 
 def test_seconds_by_part_add_up_and_name_what_a_run_adds() -> None:
     stacks = {
-        (*STEP, *SAMPLE, FORK, *ENGINE, "r1kit/rollouts/engine.py:Engine._decode"): 60.0,
-        (*STEP, *SAMPLE, FORK, *ENGINE, "r1kit/rollouts/engine.py:Engine._decode", "torch/x.py:y"): 20.0,
+        (*STEP, *SAMPLE, FORK, *ENGINE, COMPILED + "_decoded"): 60.0,
+        (*STEP, *SAMPLE, FORK, *ENGINE, COMPILED + "_decoded", "torch/x.py:y"): 20.0,
         (*STEP, "r1kit/tracking/metrics.py:RunLog.metrics"): 1.0,
         (*CLI, "r1kit/pipeline/store.py:RunFolder.write_results"): 0.5,
         (*CLI[:2], "r1kit/commands/run.py:_print_results"): 0.25,

@@ -133,7 +133,9 @@ def drawn(logits: Tensor, seeds: Tensor, counts: Tensor, temperature: float) -> 
     rows, columns = len(logits), int(counts.max()) + 2
     tokens, record = torch.zeros(rows, dtype=torch.int64), torch.full((rows, columns), 7)
     logprobs = torch.full((rows, columns, 2), -1.0)
-    call(drawing.draw, logits, seeds, counts, np.float32(temperature), tokens, record, logprobs)
+    slots = torch.arange(rows).flip(0)  # the first row's are the last
+    of_rows = logits.flip(0)
+    call(drawing.draw, of_rows, slots, seeds, counts, np.float32(temperature), tokens, record, logprobs)
     return tokens, record, logprobs
 
 
@@ -182,7 +184,23 @@ def test_a_draw_is_the_samplers(
     assert bool((logprobs[untouched] == -1.0).all())
 
 
-@pytest.mark.parametrize("temperature", [0.7, 1.0])
+@pytest.mark.parametrize("vocabulary", [1, 2, 55, 512])
+def test_at_temperature_0_the_first_of_the_likeliest_is_drawn(vocabulary: int) -> None:
+    logits = torch.randn(40, vocabulary, generator=torch.Generator().manual_seed(1)).mul(2).round()  # ties
+    logits[1] = -torch.inf
+    logits[1, vocabulary // 2] = -3.0
+    counts = torch.arange(40) % 3
+    tokens, record, logprobs = drawn(logits, torch.arange(40), counts, 0.0)
+    theirs = sampling.draw(logits, torch.zeros(40), SamplingParams(temperature=0.0))
+    assert torch.equal(tokens, logits.argmax(1))
+    assert torch.equal(tokens, theirs.tokens)
+    assert torch.equal(record[torch.arange(40), counts], tokens)
+    exact = logits.double().log_softmax(1).gather(1, tokens[:, None])[:, 0]
+    torch.testing.assert_close(logprobs[torch.arange(40), counts, 0].double(), exact, atol=2e-6, rtol=1e-6)
+    assert torch.equal(logprobs[torch.arange(40), counts, 1], torch.zeros(40))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_logits_that_are_not_finite_have_log_probabilities_that_are_not(
     bad: float, temperature: float
@@ -192,7 +210,7 @@ def test_logits_that_are_not_finite_have_log_probabilities_that_are_not(
         logits.fill_diagonal_(bad)
         zeros = torch.zeros(vocabulary, dtype=torch.int64)
         tokens, _, logprobs = drawn(logits, zeros, zeros, temperature)
-        assert not logprobs[:, 0].isfinite().any()
+        assert not logprobs[:, 0, : 1 + (temperature > 0)].isfinite().any()
         assert bool(((tokens >= 0) & (tokens < vocabulary)).all())
 
 

@@ -27,10 +27,10 @@ def test_the_next_process_compiles_nothing_anew(tmp_path: Path) -> None:
     code = (
         "import torch; from r1kit.models.load import load_model, load_tokenizer as tokenizer;"
         "from r1kit.rollouts.local import LocalSampler; from r1kit.rollouts.protocol import SamplingParams;"
-        "from r1kit.types import Prompt; from r1kit.kernels.decoding import step_and_draw as step;"
+        "from r1kit.types import Prompt; from r1kit.kernels.decoding import decode;"
         "sampler = LocalSampler(load_model('nano', torch.float32, 'cpu'), tokenizer('nano'));"
         "sampler.sample([Prompt((3, 4, 5))], 1, SamplingParams(max_new_tokens=2), [0]);"
-        "print(step.stats.cache_hits.total(), step.stats.cache_misses.total())"
+        "print(decode.stats.cache_hits.total(), decode.stats.cache_misses.total())"
     )
     found = [in_a_new_process(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.split() for _ in range(2)]
     assert found == [["0", "1"], ["1", "0"]]
@@ -51,14 +51,12 @@ def tell(*tensors):
 """
 SAMPLE = """
 from r1kit.rollouts.compiled import CompiledStep, compiled_weights
-step = CompiledStep(compiled_weights(model.eval()))
-cache = step.cache(2, 6, torch.device("cpu"))
-state = torch.tensor([[3, 4, 5, 6, 7, 8], [0] * 6, [0] * 6, [1, 2, 3, 4, 5, 6]])
-drawn, logprobs = torch.zeros(6, 50, dtype=torch.int64), torch.zeros(6, 50, 2)
-for width in range(1, 51):
-    cache.begin_step(width, None, 6, np.full(6, width - 1))
-    step.step_and_draw(state, 6, cache, 0.9, drawn, logprobs)
-tell(drawn, logprobs)
+step, slots = CompiledStep(compiled_weights(model.eval()), 6), np.arange(6)
+step.rows.tokens[:], step.rows.seeds[:], step.rows.limits[:] = slots + 3, slots, 50
+drawn, logprobs = np.zeros((6, 50), np.int64), np.zeros((6, 50, 2), np.float32)
+step.cache.reserve(slots, np.full(6, 50))
+step.decode(slots, 0.9, np.zeros(41, np.uint8), 50, 0, drawn, logprobs)
+tell(torch.from_numpy(drawn), torch.from_numpy(logprobs))
 """
 LEARN = """
 from r1kit.models.written_decoder import written_decoder
@@ -73,7 +71,7 @@ tell(states.detach(), *(p.grad for p in model.model.parameters()))
 @pytest.mark.skipif(product_address(torch.float32) is None, reason="PyTorch without MKL")
 @pytest.mark.parametrize(
     ("work", "outer"),
-    [(SAMPLE, ("step_and_draw-", "attend-")), (LEARN, ("layer_back-", "attend_to_sequences-"))],
+    [(SAMPLE, ("decode-", "attend-")), (LEARN, ("layer_back-", "attend_to_sequences-"))],
     ids=["sampling", "learning"],
 )
 def test_machine_code_just_compiled_and_found_again_rounds_alike(

@@ -22,7 +22,7 @@ from r1kit.models.logprobs import decoder_of
 from r1kit.models.packaged import packaged_folder
 from r1kit.models.written_decoder import written_decoder
 from r1kit.rollouts.compiled import compiled_weights
-from r1kit.rollouts.engine import prefill
+from r1kit.rollouts.jobs import prefill
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.memory import position_bytes
 from r1kit.rollouts.protocol import SamplingParams
@@ -255,14 +255,19 @@ def test_cache_is_as_large_as_the_samplers(prompt: int, new: int) -> None:
         jobs = [sampler._job(i, Prompt((1,) * prompt), params, i) for i in range(4)]
         sampler._prepare(jobs, params)
         engine = sampler._engine(jobs, params, weights, 4)
+        cache = engine.compiled.cache
+        leave = cache.leave
+
+        def counted(slots: Any) -> None:
+            found.append(cache.blocks_in_use)
+            leave(slots)
+
+        cache.leave = counted  # type: ignore[method-assign]
         while engine.busy:
-            engine._admit()
-            engine._decode()
-            found.append(engine.cache.blocks_in_use)
-            engine._retire()
-        assert engine.cache.block_bytes == rollouts.block(SMALL, WIDE)
+            engine.step()
+        assert cache.block_bytes == rollouts.block(SMALL, WIDE)
         assert max(found) == rollouts.blocks(draws, 4)
-        assert max(found) * engine.cache.block_bytes == rollouts.cache(SMALL, draws, 4, WIDE)
+        assert max(found) * cache.block_bytes == rollouts.cache(SMALL, draws, 4, WIDE)
         assert rollouts.position(SMALL, WIDE) == position_bytes(model)
         assert prefill(model, [(1, 2)])[0][0].shape[-1] == SMALL.head_width
 

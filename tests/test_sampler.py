@@ -25,7 +25,8 @@ from transformers import (
 from r1kit.errors import ModelError
 from r1kit.rollouts import local, stopping
 from r1kit.rollouts.attention import decode_attention_in_use
-from r1kit.rollouts.engine import Engine, Job
+from r1kit.rollouts.engine import Engine
+from r1kit.rollouts.jobs import Job
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Completion, Prompt
@@ -183,16 +184,16 @@ def test_tokens_of_a_sample_do_not_depend_on_its_companions(family: str) -> None
 
 
 def test_each_distinct_prompt_is_prefilled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from r1kit.rollouts import engine
+    from r1kit.rollouts import jobs
 
     seen: list[tuple[int, ...]] = []
-    original = engine.prefill
+    original = jobs.prefill
 
     def counting(model: Any, batch: list[tuple[int, ...]]) -> Any:
         seen.extend(batch)
         return original(model, batch)
 
-    monkeypatch.setattr(engine, "prefill", counting)
+    monkeypatch.setattr(jobs, "prefill", counting)
     one, two = prompts(6, 9)
     params = SamplingParams(max_new_tokens=6)
     groups = LocalSampler(make_model("llama"), make_tokenizer(), max_batch=3).sample(

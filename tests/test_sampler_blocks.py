@@ -5,16 +5,19 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_sampler import generated, make_model, make_tokenizer, prompts
-from test_sampler_compiled import no_ends, poisoned, step_of  # noqa: F401
+from test_sampler_compiled import no_ends, poisoned  # noqa: F401
+from torch import Tensor
 
 from r1kit.kernels import BLOCK
 from r1kit.rollouts import stopping
 from r1kit.rollouts.attention import decode_attention_in_use
-from r1kit.rollouts.engine import Engine, Job
-from r1kit.rollouts.forward import Decoder
+from r1kit.rollouts.compiled import compiled_weights
+from r1kit.rollouts.compiled_engine import CompiledEngine
+from r1kit.rollouts.jobs import Job
 from r1kit.rollouts.protocol import SamplingParams
 
 
@@ -41,14 +44,13 @@ def test_rows_that_leave_and_enter_while_the_cache_grows_keep_their_own_past(slo
     greedy = SamplingParams(temperature=0.0)
     for seed in range(4):
         order = torch.randperm(len(jobs), generator=torch.Generator().manual_seed(seed)).tolist()
-        step = step_of(model)
-        decoder = Decoder(step, step.cache, masked=False, rows=1, step_and_draw=step.step_and_draw)
-        engine = Engine(model, make_tokenizer(), greedy, [jobs[i] for i in order], codes, slots, decoder)
+        engine = engine_of(model, greedy, [jobs[i] for i in order], codes, slots, steps=seed + 1)
         found = {}
         with torch.inference_mode(), decode_attention_in_use(model):
             while engine.busy:
                 found |= {response.job.index: response.tokens for response in engine.step()}
-                assert engine.cache.blocks_in_use == blocks_of(engine)
+                least, most = blocks_of(engine)
+                assert least <= engine.compiled.cache.blocks_in_use <= most
         assert found == expected
 
 
@@ -64,21 +66,62 @@ def test_groups_that_enter_in_handfuls_share_their_prompts_while_they_live(slots
         for i, limit in enumerate(limits)
     ]
     codes = stopping.code_table(make_tokenizer(), 80, frozenset(), ())
-    step = step_of(model)
-    decoder = Decoder(step, step.cache, masked=False, rows=1, step_and_draw=step.step_and_draw)
-    params = SamplingParams(temperature=0.0)
-    engine = Engine(model, make_tokenizer(), params, jobs, codes, slots, decoder)
+    engine = engine_of(model, SamplingParams(temperature=0.0), jobs, codes, slots)
     with torch.inference_mode(), decode_attention_in_use(model):
         while engine.busy:
             for response in engine.step():
                 prompt, sample = divmod(response.job.index, 8)
                 assert response.tokens == expected[prompt][: limits[sample]]
-            assert engine.cache.blocks_in_use == blocks_of(engine)
-    assert engine.cache.blocks_in_use == 0
-    assert len(engine.cache._pieces) == 1  # what rows and prompts leave is taken again
+            least, most = blocks_of(engine)
+            assert least <= engine.compiled.cache.blocks_in_use <= most
+    assert engine.compiled.cache.blocks_in_use == 0
+    assert len(engine.compiled.cache._pieces) == 1  # what rows and prompts leave is taken again
 
 
-def blocks_of(engine: Engine) -> int:
-    """The blocks that live rows need, and their prompts once."""
-    own = sum(-(-int(count) // BLOCK) for count in engine.counts[: len(engine.live)])
-    return own + sum(-(-(len(prompt) - 1) // BLOCK) for prompt in {job.prompt for job in engine.live})
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize("settings", [{}, {"stop": ("ab", "b.", "7")}, {"temperature": 0.6, "top_p": 0.9}])
+@pytest.mark.parametrize("slots", [5, 16, 40])
+def test_how_many_steps_a_call_makes_changes_no_bit(settings: dict[str, Any], slots: int) -> None:
+    model, tokenizer = make_model("qwen2", initializer_range=0.15), make_tokenizer()
+    params = SamplingParams(**settings)
+    codes = stopping.code_table(tokenizer, 80, frozenset({1}), params.stop)
+    jobs = [
+        Job(8 * p + i, q.tokens, i, 50) for p, q in enumerate(prompts(1, 30, 7, 33, 12)) for i in range(8)
+    ]
+    found = []
+    for steps in (1, 7, 64, None):
+        engine = engine_of(model, params, jobs, codes, slots, steps=steps)
+        responses: list[Any] = []
+        with torch.inference_mode(), decode_attention_in_use(model):
+            while engine.busy:
+                responses += engine.step()
+        found.append(responses)
+    assert len({len(response.tokens) for response in found[0]}) > 5
+    assert {response.finish for response in found[0]} == {"stop", "length"}
+    assert len(found[0]) == len(jobs)
+    for others in found[1:]:
+        assert sorted(others, key=by_index) == sorted(found[0], key=by_index)
+
+
+def by_index(response: Any) -> int:
+    index: int = response.job.index
+    return index
+
+
+def engine_of(
+    model: Any, params: SamplingParams, jobs: list[Job], codes: Tensor, slots: int, **more: Any
+) -> CompiledEngine:
+    weights = compiled_weights(model)
+    assert weights is not None
+    return CompiledEngine(model, make_tokenizer(), params, jobs, codes, slots, weights, **more)
+
+
+def blocks_of(engine: CompiledEngine) -> tuple[int, int]:
+    """The least and the most blocks of live rows and of their prompts, once each: for the tokens that rows
+    have, and for those that the last call might have added to them.
+    """
+    rows, live, steps = engine.compiled.rows, engine.live, engine.most_steps or 64
+    counts = rows.counts[live]
+    shared = sum(-(-(len(prompt) - 1) // BLOCK) for prompt in {job.prompt for job in engine.jobs if job})
+    later = np.minimum(counts + steps - 1, rows.limits[live])
+    return shared + int((-(-counts // BLOCK)).sum()), shared + int((-(-later // BLOCK)).sum())

@@ -21,7 +21,8 @@ from r1kit.rollouts import local
 from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.blocks import BlockCache
 from r1kit.rollouts.compiled import CompiledStep, CompiledWeights, compiled_weights
-from r1kit.rollouts.engine import Engine, prefill
+from r1kit.rollouts.compiled_engine import CompiledEngine
+from r1kit.rollouts.jobs import prefill
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
 
@@ -49,16 +50,16 @@ def changed(family: str, changes: dict[str, Any]) -> Any:
     return model
 
 
-def step_of(model: Any) -> CompiledStep:
+def step_of(model: Any, slots: int) -> CompiledStep:
     weights = compiled_weights(model)
     assert weights is not None
-    return CompiledStep(weights)
+    return CompiledStep(weights, slots)
 
 
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory that was not written holds NaN."""
-    empty, blocks = torch.empty, BlockCache._empty
+    """Memory that was not written holds NaN, and so do blocks that nobody uses any more."""
+    empty, blocks, leave = torch.empty, BlockCache._empty, BlockCache.leave
 
     def filled(*size: Any, **settings: Any) -> Tensor:
         new = empty(*size, **settings)
@@ -70,6 +71,12 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
         numbers.fill(np.nan if numbers.dtype == np.float32 else 0x7FC0)
         return piece
 
+    def left(self: BlockCache, slots: Any) -> None:
+        leave(self, slots)
+        for address in self._free.tolist():
+            self._view(address)[...] = np.nan if self._kind == np.float32 else 0x7FC0
+
+    monkeypatch.setattr(BlockCache, "leave", left)
     monkeypatch.setattr(torch, "empty", filled)
     monkeypatch.setattr(BlockCache, "_empty", filled_blocks)
 
@@ -84,21 +91,18 @@ def threads() -> Iterator[None]:
 
 def by_step(model: Any, sequences: list[tuple[int, ...]], steps: int) -> list[Tensor]:
     """Logits (steps, V) of the last tokens of each sequence, after a prefill of those before."""
-    step = step_of(model)
-    cache = step.cache(model.config.num_hidden_layers, len(sequences), torch.device("cpu"))
-    starts = [len(sequence) - steps for sequence in sequences]
+    step, slots = step_of(model, len(sequences)), np.arange(len(sequences))
+    starts = np.array([len(sequence) - steps for sequence in sequences])
     found = []
     with torch.inference_mode(), decode_attention_in_use(model):
         for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
             prompt = sequence[: start + 1]
-            prefilled = prefill(model, [prompt])
-            if prefilled:
-                cache.write_prompts(row, torch.tensor([0]), [prompt], prefilled)
+            step.cache.enter(np.array([row]), np.array([0]), [prompt], prefill(model, [prompt]))
         for place in range(steps):
-            tokens = torch.tensor([s[start + place] for s, start in zip(sequences, starts, strict=True)])
-            positions = torch.tensor(starts) + place
-            cache.begin_step(int(positions.max()) + 1, None, len(sequences), positions.numpy())
-            found.append(step(tokens, positions, None, cache).clone())
+            tokens = [s[start + place] for s, start in zip(sequences, starts, strict=True)]
+            step.rows.tokens[:], step.rows.lengths[:] = tokens, starts + place
+            step.cache.reserve(slots, starts + place + 1)
+            found.append(step.logits(slots).clone())
     return list(torch.stack(found, 1))
 
 
@@ -323,19 +327,19 @@ def test_an_interrupted_call_ends_after_the_steps_under_way(monkeypatch: pytest.
     model = no_ends(make_model("llama", max_position_embeddings=100_000))
     tokenizer = make_tokenizer()
     tokenizer.eos_token = None
-    step, steps = Engine.step, []
+    step, steps = CompiledEngine.step, []
 
-    def counted(self: Engine) -> Any:
+    def counted(self: CompiledEngine) -> Any:
         steps.append(threading.current_thread().name)
         if steps[-1] == "r1kit_2" and steps.count("r1kit_2") == 5:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         return step(self)
 
-    monkeypatch.setattr(Engine, "step", counted)
+    monkeypatch.setattr(CompiledEngine, "step", counted)
     params = SamplingParams(max_new_tokens=50_000)
     with pytest.raises(KeyboardInterrupt):
         LocalSampler(model, tokenizer, max_batch=48).sample(prompts(5), 48, params, [0])
     assert len(set(steps)) == 3
-    assert len(steps) < 20_000
+    assert len(steps) < 1_000
     assert torch.get_num_threads() == 3
     assert not [t for t in threading.enumerate() if t.name.startswith("r1kit")]

@@ -41,7 +41,7 @@ def logits_of(forward: Forward, steps: int, rows: int, layers: int) -> list[Tens
         mask = torch.zeros(rows, 1, 1, width).masked_fill_(
             (torch.arange(width) > lengths[:, None])[:, None, None], torch.finfo(torch.float32).min
         )
-        cache.begin_step(width, lengths, rows, lengths.numpy())
+        cache.begin_step(width, lengths, rows)
         with torch.inference_mode():
             found.append(forward(tokens, lengths, mask, cache))
     return found

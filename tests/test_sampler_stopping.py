@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from test_sampler import END, flat, generated, make_model, make_tokenizer, prompts
 
+from r1kit.kernels import ENDS, MAY_STOP
 from r1kit.rollouts import stopping
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
@@ -48,9 +49,9 @@ def test_stopped_finds_strings_that_begin_and_end_inside_tokens(
 
 def test_table_marks_every_token_that_can_complete_a_stop_string() -> None:
     table = stopping.code_table(TOKENIZER, 80, frozenset({END}), ("abc",))
-    marked = {TOKENIZER.convert_ids_to_tokens(i) for i in range(72) if table[i] == stopping.MAY_STOP}
+    marked = {TOKENIZER.convert_ids_to_tokens(i) for i in range(72) if table[i] == MAY_STOP}
     assert marked == {"c", "c!"}
-    assert table[END] == stopping.ENDS
+    assert table[END] == ENDS
 
 
 def test_cut_keeps_the_stop_string_that_ends_first() -> None:

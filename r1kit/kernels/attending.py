@@ -27,8 +27,8 @@ class Past(NamedTuple):
     given by their addresses.
     """
 
-    order: Any  # (B,) int64: the rows, those of a prompt together
-    prompts: Any  # (slots,) int64: of each row, in the first B
+    slots: Any  # (B,) int64: where each row is in the tables by slot; rows of a prompt lie together
+    prompts: Any  # (slots,) int64
     lengths: Any  # (U,) int64: positions of each prompt
     shared: Any  # (U, n) int64: the blocks of each prompt
     blocks: Any  # (slots, n) int64: the blocks of each row's own positions, which follow the prompt's
@@ -107,11 +107,11 @@ def attend(
     weights, head = np.empty(TILE * BLOCK, np.float32), np.empty(width, np.float32)
     start = 0
     while start < rows:
-        prompt, run = past.prompts[past.order[start]], 1
-        while start + run < rows and run < _ROWS and past.prompts[past.order[start + run]] == prompt:
+        prompt, run = past.prompts[past.slots[start]], 1
+        while start + run < rows and run < _ROWS and past.prompts[past.slots[start + run]] == prompt:
             run += 1
         for i in range(run):
-            b = past.order[start + i]
+            b = start + i
             for h in range(query_heads):
                 to = _place(h, i, run, groups) * width
                 query = queries[to : to + width]
@@ -123,7 +123,7 @@ def attend(
         length = past.lengths[prompt]
         before = (length + BLOCK - 1) // BLOCK
         for place in range(before):
-            following = past.blocks[past.order[start], 0]
+            following = past.blocks[past.slots[start], 0]
             if place + 1 < before:
                 following = past.shared[prompt, place + 1]
             block = numbers_at(past.shared[prompt, place] + offset, of_layer, out)
@@ -132,12 +132,12 @@ def attend(
                 add(queries, states, k * run * groups, run * groups, block, k * of_head,
                     min(BLOCK, length - place * BLOCK), ahead, lanes, weights)  # fmt: skip
         for i in range(run):
-            b, after = past.order[start + i], past.order[min(start + i + 1, rows - 1)]
-            own = positions[b] - length
+            b = start + i
+            slot, after, own = past.slots[b], past.slots[min(b + 1, rows - 1)], positions[b] - length
             for place in range(own // BLOCK + 1):
                 last = place == own // BLOCK
-                following = past.blocks[after, 0] if last else past.blocks[b, place + 1]
-                block = numbers_at(past.blocks[b, place] + offset, of_layer, out)
+                following = past.blocks[after, 0] if last else past.blocks[slot, place + 1]
+                block = numbers_at(past.blocks[slot, place] + offset, of_layer, out)
                 ahead = numbers_at(following + offset, of_layer, out)
                 if last:  # only now, because it was fetched meanwhile
                     _keep(joined[b], cosine[positions[b]], sine[positions[b]], norms, epsilon, lanes,

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from r1kit.kernels.attending import attend
+from r1kit.kernels import FULL, GOES_ON, MAY_STOP
+from r1kit.kernels.attending import Past, attend
 from r1kit.kernels.compiler import compiled
 from r1kit.kernels.drawing import draw
 from r1kit.kernels.floats import store, widen
@@ -81,6 +82,17 @@ class Numbers(NamedTuple):
     scaling: Any  # float32, of the attention's scores
 
 
+class Rows(NamedTuple):
+    """What is known of each row, by its slot: (slots,) int64, but for `fates`, which are uint8."""
+
+    tokens: Any  # the next token to compute with
+    lengths: Any  # positions before it
+    counts: Any  # tokens drawn
+    limits: Any  # most tokens to draw
+    seeds: Any
+    fates: Any  # GOES_ON, ENDS, MAY_STOP or FULL
+
+
 class Buffers(NamedTuple):
     """Memory of a step of B rows; N stands for the format of the weights."""
 
@@ -127,16 +139,54 @@ def step(
 
 
 @compiled
-def step_and_draw(
-    weights: Any, numbers: Any, buffers: Any, lanes: Any, state: Any, live: Any, past: Any,
-    cosine: Any, sine: Any, temperature: Any, drawn: Any, logprobs: Any,
-) -> None:  # fmt: skip
-    """`step` and `drawing.draw` for the first `live` rows of `state` (4, B): each row's next token, its
-    length, the number of its drawn tokens, its seed; the first three become those of the next step.
+def advance(rows: Any, slots: Any, codes: Any) -> Any:
+    """Count the tokens just drawn for the rows in `slots` (B,), and note what becomes of each row.
+
+    Rows that go on, or may have stopped, move to the front of `slots`, in their order. Returns how many these
+    are, and how many of them may have stopped.
     """
-    tokens, positions, counts = state[0, :live], state[1, :live], state[2, :live]
-    step(weights, numbers, buffers, lanes, tokens, positions, past, cosine, sine)
-    draw(buffers.logits, state[3, :live], counts, temperature, tokens, drawn, logprobs)
-    for row in range(live):
-        positions[row] += 1
-        counts[row] += 1
+    stay, asked = 0, 0
+    for b in range(slots.shape[0]):
+        slot = slots[b]
+        rows.lengths[slot] += 1
+        rows.counts[slot] += 1
+        fate = codes[rows.tokens[slot]]
+        if fate == GOES_ON and rows.counts[slot] >= rows.limits[slot]:
+            fate = FULL
+        rows.fates[slot] = fate
+        if fate in (GOES_ON, MAY_STOP):
+            slots[stay] = slot
+            stay += 1
+            asked += fate == MAY_STOP
+    return stay, asked
+
+
+@compiled
+def decode(
+    weights: Any, numbers: Any, buffers: Any, lanes: Any, rows: Any, past: Any, cosine: Any, sine: Any,
+    temperature: Any, codes: Any, steps: Any, fewest: Any, drawn: Any, logprobs: Any,
+) -> Any:  # fmt: skip
+    """Up to `steps` tokens for each row in `past.slots`, which must have the blocks for them: `step`,
+    `drawing.draw` and `advance`, again and again.
+
+    It ends before where rows may have stopped, or where no more than `fewest` rows go on. Returns how many go
+    on or may have stopped: they come first in `past.slots`. codes (V,) uint8: of each token as it arrives;
+    drawn (slots, T) int64, logprobs (slots, T, 2) float32.
+    """
+    live = past.slots.shape[0]
+    tokens, positions = np.empty(live, np.int64), np.empty(live, np.int64)
+    for _ in range(steps):
+        slots = past.slots[:live]
+        for b in range(live):
+            tokens[b], positions[b] = rows.tokens[slots[b]], rows.lengths[slots[b]]
+        now = Buffers(
+            buffers.x[:live], buffers.narrow[:live], buffers.joined[:live], buffers.mixed[:live],
+            buffers.gate_up[:live], buffers.active[:live], buffers.logits[:live],
+        )  # fmt: skip
+        seen = Past(slots, past.prompts, past.lengths, past.shared, past.blocks)
+        step(weights, numbers, now, lanes, tokens[:live], positions[:live], seen, cosine, sine)
+        draw(now.logits, slots, rows.seeds, rows.counts, temperature, rows.tokens, drawn, logprobs)
+        live, asked = advance(rows, slots, codes)
+        if asked or live <= fewest:
+            break
+    return live

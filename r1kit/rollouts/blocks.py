@@ -33,7 +33,7 @@ Prefilled = Sequence[tuple[NDArray[Any], NDArray[Any]]]
 
 
 class BlockCache:
-    """A `RowCache` on the CPU. Args: layers; slots; heads K; width W; dtype float32 or bfloat16."""
+    """Keys and values of rows in slots. Args: layers; slots; heads K; width W; dtype float32 or bfloat16."""
 
     def __init__(self, layers: int, slots: int, heads: int, width: int, dtype: torch.dtype) -> None:
         from r1kit.kernels.attending import head_numbers
@@ -41,14 +41,12 @@ class BlockCache:
         self._kind = np.dtype(np.uint16 if dtype == torch.bfloat16 else np.float32)
         self._shape = (layers, heads, head_numbers(width))
         self._width = width
-        self.capacity = 0  # positions that rows may have
         self._pieces: list[NDArray[np.uint8]] = []
         self._free = np.zeros(0, np.int64)  # addresses of blocks, the next one last
-        self._blocks, self._held = np.zeros((slots, 1), np.int64), np.zeros(slots, np.int64)  # of each row
-        self._prompts = np.zeros(slots, np.int64)  # of each row
-        self._order = np.arange(slots)  # empty from a change of rows to the next `begin_step`
+        self._blocks, self._held = np.zeros((slots, 1), np.int64), np.zeros(slots, np.int64)  # of each slot
+        self._prompts = np.zeros(slots, np.int64)  # of each slot
         self._shared, self._lengths = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)  # of each prompt
-        self._users = np.zeros(1, np.int64)  # rows of each prompt
+        self._users = np.zeros(1, np.int64)  # slots of each prompt
         self._known: dict[tuple[int, ...], int] = {}  # the places of prompts that have rows
         self._names: dict[int, tuple[int, ...]] = {}  # the other way round
         self._unused: list[int] = []  # places
@@ -63,58 +61,55 @@ class BlockCache:
         """Blocks that rows and prompts hold."""
         return sum(len(piece) // self.block_bytes for piece in self._pieces) - len(self._free)
 
-    def past(self) -> Past:
-        """What the step under way attends to."""
+    def past(self, slots: NDArray[np.int64]) -> Past:
+        """What the rows in `slots` attend to; it is not true any more once one of them leaves."""
         from r1kit.kernels.attending import Past
 
-        return Past(self._order, self._prompts, self._lengths, self._shared, self._blocks)
+        return Past(slots, self._prompts, self._lengths, self._shared, self._blocks)
 
-    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int, held: NDArray[np.int64]) -> None:
-        """See `SlotCache.begin_step`."""
-        live, self.capacity = len(held), max(self.capacity, width)
-        own = held - self._lengths[self._prompts[:live]]
-        needing = np.flatnonzero(own >= self._held[:live] * BLOCK)
-        if len(needing):
-            most = int(self._held[needing].max()) + 1
-            if most > self._blocks.shape[1]:
-                self._blocks = np.pad(self._blocks, ((0, 0), (0, most)))
-            self._blocks[needing, self._held[needing]] = self._take(len(needing))
-            self._held[needing] += 1
-        if len(self._order) != live:
-            self._order = np.argsort(self._prompts[:live], kind="stable")
+    def together(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The slots with those of equal prompts beside each other."""
+        return slots[np.argsort(self._prompts[slots], kind="stable")]
 
-    def write_prompts(
+    def reserve(self, slots: NDArray[np.int64], positions: NDArray[np.int64]) -> None:
+        """Let the rows in `slots` have so many positions each, those of their prompts included."""
+        wanted = -(-(positions - self._lengths[self._prompts[slots]]) // BLOCK)
+        most = int(wanted.max())
+        if most > self._blocks.shape[1]:
+            self._blocks = np.pad(self._blocks, ((0, 0), (0, most)))
+        lacking = np.arange(most) < wanted[:, None]
+        lacking &= np.arange(most) >= self._held[slots][:, None]
+        rows, places = np.nonzero(lacking)
+        if len(rows):
+            self._blocks[slots[rows], places] = self._take(len(rows))
+            self._held[slots] = np.maximum(self._held[slots], wanted)
+
+    def enter(
         self,
-        first: int,
-        index: Tensor,
+        slots: NDArray[np.int64],
+        index: NDArray[np.int64],
         prompts: Sequence[tuple[int, ...]],
-        prefilled: list[tuple[Tensor, Tensor]],
+        prefilled: Sequence[tuple[Tensor, Tensor]],
     ) -> None:
-        """See `SlotCache.write_prompts`."""
+        """Rows that begin with the prompts `index` of `prompts` take free slots; `prefilled` has the prompts'
+        keys and values by layer, (U, K, T, W), without the last token.
+        """
         arrays = [(as_array(keys), as_array(values)) for keys, values in prefilled]
-        places = [self._stored(prompt, u, arrays) for u, prompt in enumerate(prompts)]
-        of_rows = np.array(places)[index.numpy()]
-        self._prompts[first : first + len(index)] = of_rows
-        np.add.at(self._users, of_rows, 1)
-        self._order = self._order[:0]
+        places = np.array([self._stored(prompt, u, arrays) for u, prompt in enumerate(prompts)])
+        self._prompts[slots] = places[index]
+        np.add.at(self._users, places[index], 1)
 
-    def move(self, sources: Tensor, holes: Tensor, width: int, stay: int, live: int) -> None:
-        """See `SlotCache.move`."""
-        of, to = sources.numpy(), holes.numpy()
-        gone = np.concatenate((to, np.setdiff1d(np.arange(stay, live), of)))
-        prompts = self._prompts[gone]
+    def leave(self, slots: NDArray[np.int64]) -> None:
+        """The rows in `slots` have ended."""
+        prompts = self._prompts[slots]
         np.subtract.at(self._users, prompts, 1)
         ended = [place for place in np.unique(prompts).tolist() if place and not self._users[place]]
-        for blocks, held in ((self._blocks[gone], self._held[gone]), self._blocks_of(ended)):
+        for blocks, held in ((self._blocks[slots], self._held[slots]), self._blocks_of(ended)):
             self._free = np.concatenate((self._free, blocks[np.arange(blocks.shape[1]) < held[:, None]]))
         self._unused += ended
         for place in ended:
             del self._known[self._names.pop(place)]
-        for table in (self._blocks, self._held, self._prompts):
-            table[to] = table[of]
-        self._held[stay:live] = 0
-        self._prompts[stay:live] = _NO_PROMPT
-        self._order = self._order[:0]
+        self._held[slots], self._prompts[slots] = 0, _NO_PROMPT
 
     def _blocks_of(self, places: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The blocks of prompts, and how many each has."""

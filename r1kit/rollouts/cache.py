@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
@@ -150,10 +148,9 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.step = Step(slots, torch.arange(slots, device=device))
         super().__init__(layers=[SlotLayer(self.step) for _ in range(layers)])
 
-    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int, held: NDArray[np.int64]) -> None:
+    def begin_step(self, width: int, lengths_B: Tensor | None, slots: int) -> None:
         """Announce a step that attends to `width` positions; `lengths_B` is None when all rows are equally
-        long. No row from `slots` on will be used any more. `held` are the lengths of the live rows, on the
-        host.
+        long. No row from `slots` on will be used any more.
         """
         self.reserve(width, slots)
         self.step.width, self.step.lengths = width, lengths_B
@@ -169,24 +166,17 @@ class SlotCache(Cache):  # type: ignore[misc]
             for layer in self.layers:
                 layer.grow()
 
-    def write_prompts(
-        self,
-        first: int,
-        index: Tensor,
-        prompts: Sequence[tuple[int, ...]],
-        prefilled: list[tuple[Tensor, Tensor]],
-    ) -> None:
-        """Slots first, first+1, … take the prompts `index` of `prompts`; `prefilled` holds their (keys,
-        values) by layer, without the last token.
+    def write_prompts(self, first: int, index: Tensor, prefilled: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Slots first, first+1, … take the prompts `index` of those whose (keys, values) by layer, without
+        the last token, are in `prefilled`.
         """
         self.reserve(prefilled[0][0].shape[2], self.step.slots)
         for layer, (keys, values) in zip(self.layers, prefilled, strict=True):
             layer.write(first, index, keys, values)
 
-    def move(self, sources: Tensor, holes: Tensor, width: int, stay: int, live: int) -> None:
+    def move(self, sources: Tensor, holes: Tensor, width: int) -> None:
         """Fill the `holes` left by finished rows with the rows `sources`, which have `width` positions at
-        most. Rows `stay`, … , `live` - 1 are given up.
+        most.
         """
-        if len(holes):
-            for layer in self.layers:
-                layer.move(sources, holes, width)
+        for layer in self.layers:
+            layer.move(sources, holes, width)

@@ -115,71 +115,58 @@ def _stacked(products: Sequence[Product]) -> tuple[NDArray[Any], NDArray[np.floa
 
 
 class CompiledStep:
-    """A `Forward` with buffers of its own; several may share weights, one for each thread."""
+    """Steps of up to `slots` rows, with buffers of its own; several may share weights, each in a thread."""
 
-    def __init__(self, weights: CompiledWeights) -> None:
+    def __init__(self, weights: CompiledWeights, slots: int) -> None:
         from r1kit.kernels import decoding
 
         self._weights = weights
-        self._step, self._whole = decoding.step, decoding.step_and_draw
+        self._logits, self._decode, self._advance = decoding.step, decoding.decode, decoding.advance
         self._lanes = (0,) * weights.width
-        self._buffers = decoding.Buffers
-        self._memory = [torch.empty(0, 0)] * len(decoding.Buffers._fields)
-        self._cut = decoding.Buffers(*self._memory)
-        self._rows = -1
+        of, wide = weights.arrays, torch.float32
+        query_width, feed_forward = of.output.shape[1], of.down.shape[1]
+        sizes = (
+            *((of.table.shape[1], wide), (of.table.shape[1], weights.dtype), (of.qkv.shape[2], wide)),
+            *((query_width, weights.dtype), (2 * feed_forward, wide), (feed_forward, weights.dtype)),
+            (of.head.shape[1], wide),
+        )
+        memory = [torch.empty(slots, size, dtype=kind) for size, kind in sizes]
+        self._buffers = decoding.Buffers(*map(as_array, memory))
+        numbers = np.zeros((5, slots), np.int64)
+        self.rows = decoding.Rows(*(*numbers, np.zeros(slots, np.uint8)))
+        self.cache = BlockCache(weights.layers, slots, weights.key_heads, weights.width, weights.dtype)
 
-    def cache(self, layers: int, slots: int, device: torch.device) -> BlockCache:
-        """The cache whose layout this step reads."""
-        weights = self._weights
-        return BlockCache(layers, slots, weights.key_heads, weights.width, weights.dtype)
-
-    def step_and_draw(
+    def decode(
         self,
-        state_4B: Tensor,
-        live: int,
-        cache: BlockCache,
+        slots: NDArray[np.int64],
         temperature: float,
-        drawn_BT: Tensor,
-        logprobs_BT2: Tensor,
-    ) -> None:
-        """See `forward.StepAndDraw`."""
+        codes_V: NDArray[np.uint8],
+        steps: int,
+        fewest: int,
+        drawn_BT: NDArray[np.int64],
+        logprobs_BT2: NDArray[np.float32],
+    ) -> int:
+        """See `decoding.decode`."""
         weights = self._weights
-        self._prepare(live)
-        cosine, sine = weights.angles(cache.capacity)
-        self._whole(
-            weights.arrays, weights.numbers, self._cut, self._lanes, state_4B.numpy(), live, cache.past(),
-            cosine, sine, np.float32(temperature), drawn_BT.numpy(), logprobs_BT2.numpy(),
+        cosine, sine = weights.angles(int(self.rows.lengths[slots].max()) + steps)
+        live: int = self._decode(
+            weights.arrays, weights.numbers, self._buffers, self._lanes, self.rows, self.cache.past(slots),
+            cosine, sine, np.float32(temperature), codes_V, steps, fewest, drawn_BT, logprobs_BT2,
         )  # fmt: skip
+        return live
 
-    def __call__(
-        self, tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: BlockCache
-    ) -> Tensor:
-        """Logits of one new token per row, (B, V) float32, valid until the next call.
-
-        The mask is not read: a row sees its own positions, however many the longest has.
-        """
-        rows, weights = len(tokens_B), self._weights
-        self._prepare(rows)
-        cosine, sine = weights.angles(cache.capacity)
-        self._step(
-            weights.arrays, weights.numbers, self._cut, self._lanes,
-            tokens_B.numpy(), positions_B.numpy(), cache.past(), cosine, sine,
+    def logits(self, slots: NDArray[np.int64]) -> Tensor:
+        """Logits of the next token of each row, (B, V) float32, valid until the next call."""
+        weights, positions, rows = self._weights, self.rows.lengths[slots], len(slots)
+        cosine, sine = weights.angles(int(positions.max()) + 1)
+        buffers = type(self._buffers)(*(buffer[:rows] for buffer in self._buffers))
+        self._logits(
+            weights.arrays, weights.numbers, buffers, self._lanes, self.rows.tokens[slots], positions,
+            self.cache.past(slots), cosine, sine,
         )  # fmt: skip
-        return self._memory[-1][:rows]
+        return torch.from_numpy(buffers.logits)
 
-    def _prepare(self, rows: int) -> None:
-        """Let the buffers have `rows` rows."""
-        if rows == self._rows:
-            return
-        if rows > len(self._memory[0]):
-            of, dtype = self._weights.arrays, self._weights.dtype
-            query_width, feed_forward = of.output.shape[1], of.down.shape[1]
-            wide = torch.float32
-            sizes = (
-                *((of.table.shape[1], wide), (of.table.shape[1], dtype), (of.qkv.shape[2], wide)),
-                *((query_width, dtype), (2 * feed_forward, wide), (feed_forward, dtype)),
-                (of.head.shape[1], wide),
-            )
-            self._memory = [torch.empty(rows, size, dtype=kind) for size, kind in sizes]
-        self._cut = self._buffers(*(as_array(memory[:rows]) for memory in self._memory))
-        self._rows = rows
+    def advance(self, slots: NDArray[np.int64], codes_V: NDArray[np.uint8]) -> int:
+        """See `decoding.advance`: how many rows go on or may have stopped."""
+        live: int = self._advance(self.rows, slots, codes_V)[0]
+        return live

@@ -23,9 +23,10 @@ from r1kit.errors import ModelError
 from r1kit.rollouts import stopping
 from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.cache import context_limit
-from r1kit.rollouts.compiled import CompiledStep, CompiledWeights, compiled_weights
-from r1kit.rollouts.engine import Engine, Job, Response
-from r1kit.rollouts.forward import Decoder
+from r1kit.rollouts.compiled import CompiledWeights, compiled_weights
+from r1kit.rollouts.compiled_engine import CompiledEngine
+from r1kit.rollouts.engine import Engine
+from r1kit.rollouts.jobs import Job, Response
 from r1kit.rollouts.lowered import lowered_forward
 from r1kit.rollouts.memory import position_bytes, rows_within_memory
 from r1kit.rollouts.protocol import Finished, SamplingParams
@@ -120,7 +121,7 @@ class LocalSampler:
         with self._decoding():
             job = self._job(0, prompt, params, seed_paths.derive(seed, 0))
             self._prepare([job], params)
-            engine = self._engine([job], params, compiled_weights(self._model), self._rows)
+            engine = self._engine([job], params, compiled_weights(self._model), self._rows, steps=1)
         version = self.version
         while True:
             if self.version != version:
@@ -178,7 +179,7 @@ class LocalSampler:
         weights = compiled_weights(self._model)
         threads = 1 if weights is None else most_threads(len(jobs), self._rows)
 
-        def engine(part: Sequence[Job]) -> Engine:
+        def engine(part: Sequence[Job]) -> Engine | CompiledEngine:
             return self._engine(part, params, weights, self._rows // threads)
 
         return decode(engine, jobs, threads, told)
@@ -196,10 +197,21 @@ class LocalSampler:
             self._rows = rows_within_memory(self._model, self._position, longest)
 
     def _engine(
-        self, jobs: Sequence[Job], params: SamplingParams, weights: CompiledWeights | None, rows: int
-    ) -> Engine:
-        decoder, codes_V = _decoder(self._model, weights), self._tables[params.stop]
-        return Engine(self._model, self.tokenizer, params, jobs, codes_V, rows, decoder)
+        self,
+        jobs: Sequence[Job],
+        params: SamplingParams,
+        weights: CompiledWeights | None,
+        rows: int,
+        steps: int | None = None,
+    ) -> Engine | CompiledEngine:
+        """The fastest that there is for the model with its weights of now."""
+        codes_V = self._tables[params.stop]
+        if weights is not None:
+            return CompiledEngine(
+                self._model, self.tokenizer, params, jobs, codes_V, rows, weights, steps=steps
+            )
+        forward = lowered_forward(self._model)
+        return Engine(self._model, self.tokenizer, params, jobs, codes_V, rows, forward)
 
     def _completions(
         self, responses: Sequence[Response], prompts: Sequence[Prompt], params: SamplingParams
@@ -237,15 +249,6 @@ class LocalSampler:
             raise
         finally:
             self._model.train(training)
-
-
-def _decoder(model: Any, weights: CompiledWeights | None) -> Decoder | None:
-    """The fastest that there is for the model with its weights of now; None: the model's own pass."""
-    if weights is not None:
-        step = CompiledStep(weights)
-        return Decoder(step, step.cache, masked=False, rows=1, step_and_draw=step.step_and_draw)
-    forward = lowered_forward(model)
-    return Decoder(forward) if forward else None
 
 
 def converted_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:

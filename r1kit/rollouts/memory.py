@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from r1kit.rollouts.cache import most_capacity
-from r1kit.rollouts.engine import prefill
+from r1kit.rollouts.jobs import prefill
 
 MOST_ROWS = 1024  # where memory allows; more do not make a laptop faster
 ROWS_MEMORY = 4 << 30  # bytes; on a CUDA device a quarter of its own

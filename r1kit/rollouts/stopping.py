@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-GOES_ON, ENDS, MAY_STOP = 0, 1, 2  # codes of the per-token table
+from r1kit.kernels import ENDS, MAY_STOP
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -29,7 +29,7 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def code_table(tokenizer: Any, vocabulary: int, ends: frozenset[int], stop: Sequence[str]) -> Tensor:
-    """uint8 of shape (vocabulary,): what the arrival of each token may mean."""
+    """uint8 of shape (vocabulary,): what the arrival of each token may mean, GOES_ON, ENDS or MAY_STOP."""
     table_V = torch.zeros(vocabulary, dtype=torch.uint8)
     if stop:
         size = min(vocabulary, len(tokenizer))

@@ -13,7 +13,9 @@ from threading import Event
 import torch
 
 from r1kit.models.threads import in_threads
-from r1kit.rollouts.engine import Engine, Job, Response, by_prompt
+from r1kit.rollouts.compiled_engine import CompiledEngine
+from r1kit.rollouts.engine import Engine
+from r1kit.rollouts.jobs import Job, Response, by_prompt
 
 _LEAST = 16  # jobs of a thread: below, its steps cost as much as with these
 
@@ -24,7 +26,7 @@ def most_threads(jobs: int, rows: int) -> int:
 
 
 def decode(
-    make: Callable[[Sequence[Job]], Engine],
+    make: Callable[[Sequence[Job]], Engine | CompiledEngine],
     jobs: Sequence[Job],
     threads: int,
     told: Callable[[Sequence[Response]], None] | None = None,
@@ -32,7 +34,7 @@ def decode(
     """The responses to all jobs, in any order; `make` makes the engine of some of them.
 
     `told` gets those that a step has finished, in the thread that did. Interrupted (Ctrl-C), or when one of
-    them fails, all stop after the step they are in.
+    them fails, all stop after the call of `step` that they are in.
     """
     ordered = by_prompt(jobs)
     cuts = [len(ordered) * place // threads for place in range(threads + 1)]
@@ -41,7 +43,9 @@ def decode(
     return [response for part in parts for response in part]
 
 
-def _finish(engine: Engine, told: Callable[[Sequence[Response]], None] | None, stop: Event) -> list[Response]:
+def _finish(
+    engine: Engine | CompiledEngine, told: Callable[[Sequence[Response]], None] | None, stop: Event
+) -> list[Response]:
     found: list[Response] = []
     with torch.inference_mode():  # holds for a thread
         while engine.busy and not stop.is_set():

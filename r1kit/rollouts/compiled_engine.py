@@ -1,0 +1,158 @@
+"""Rows in flight where a decoding step is machine code: several steps in one call.
+
+Shapes: B live rows, T tokens drawn, V vocabulary. A row stays in its slot until it ends; the slots of live
+rows are a list, those of equal prompts beside each other, and a step computes on them alone. Python is asked
+where a row may have a stop string, where waiting jobs may enter (an eighth of the slots is free), and now and
+then: none of this changes what is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP
+from r1kit.rollouts import sampling, stopping
+from r1kit.rollouts.compiled import CompiledStep, CompiledWeights
+from r1kit.rollouts.engine import enough_free
+from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, responses
+from r1kit.rollouts.protocol import SamplingParams
+
+_DRAWN = 2048  # tokens of all rows in one call: half a second of the largest models that have such steps
+_STEPS = 64  # most in one call, for few rows
+_OUTPUT_CHUNK = 256  # columns by which the record of drawn tokens grows
+
+
+class CompiledEngine:
+    """`Engine` for models with a compiled step.
+
+    Args:
+        model, tokenizer, params, jobs, codes_V, max_batch: see `Engine`.
+        weights: the model's weights of now.
+        steps: most steps in one call of `step`; None: as many as `_DRAWN` and `_STEPS` let it make.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        params: SamplingParams,
+        jobs: Sequence[Job],
+        codes_V: Tensor,
+        max_batch: int,
+        weights: CompiledWeights,
+        steps: int | None = None,
+    ) -> None:
+        self.tokenizer, self.params, self.most_steps = tokenizer, params, steps
+        self.codes_V: NDArray[np.uint8] = codes_V.numpy()
+        self.waiting = Waiting(model, jobs)
+        self.slots = min(max_batch, len(jobs))
+        self.compiled = CompiledStep(weights, self.slots)
+        self.live = np.zeros(0, np.int64)  # slots
+        self.jobs: list[Job | None] = [None] * self.slots
+        self.drawn_BT = np.zeros((self.slots, 0), np.int64)
+        self.logprobs_BT2 = np.zeros((self.slots, 0, 2), np.float32)
+
+    @property
+    def busy(self) -> bool:
+        """True while a response is unfinished."""
+        return bool(self.waiting) or len(self.live) > 0
+
+    def step(self) -> list[Response]:
+        """Admit what fits, draw tokens for every live row, and return the responses that this finished."""
+        free = self.slots - len(self.live)
+        if self.waiting and (free == self.slots or free >= enough_free(self.slots)):
+            for entering in self.waiting.enter(free):
+                self._enter(entering)
+        before = self.live
+        self.live = self._decoded()
+        return self._retire(before)
+
+    def tokens(self, slot: int) -> list[int]:
+        """The tokens drawn so far for the row in `slot`."""
+        drawn: list[int] = self.drawn_BT[slot, : self.compiled.rows.counts[slot]].tolist()
+        return drawn
+
+    # -- parts -----------------------------------------------------------------------------------------------
+
+    def _enter(self, entering: Entering) -> None:
+        """Give jobs free slots."""
+        jobs, rows = entering.jobs, self.compiled.rows
+        places = {prompt: place for place, prompt in enumerate(entering.prompts)}
+        index = np.array([places[job.prompt] for job in jobs])
+        slots = np.flatnonzero([job is None for job in self.jobs])[: len(jobs)]
+        self.compiled.cache.enter(slots, index, entering.prompts, entering.prefilled)
+        rows.tokens[slots] = [job.prompt[-1] for job in jobs]
+        rows.lengths[slots] = [len(job.prompt) - 1 for job in jobs]
+        rows.counts[slots] = 0
+        rows.limits[slots] = [job.limit for job in jobs]
+        rows.seeds[slots] = [job.seed for job in jobs]
+        for slot, job in zip(slots.tolist(), jobs, strict=True):
+            self.jobs[slot] = job
+        self.live = self.compiled.cache.together(np.concatenate((self.live, slots)))
+
+    def _decoded(self) -> NDArray[np.int64]:
+        """Let live rows draw tokens; the slots of those that go on or may have stopped."""
+        slots, rows, params = self.live.copy(), self.compiled.rows, self.params
+        filtered = params.top_k > 0 or params.top_p < 1.0
+        left = rows.limits[slots] - rows.counts[slots]
+        steps = 1 if filtered else min(int(left.max()), self._steps(len(slots)))
+        self._make_room(int(rows.counts[slots].max()) + steps)
+        self.compiled.cache.reserve(slots, rows.lengths[slots] + np.minimum(left, steps))
+        if filtered:
+            return slots[: self._draw_filtered(slots)]
+        fewest = self.slots - enough_free(self.slots) if self.waiting else 0
+        live = self.compiled.decode(
+            slots, params.temperature, self.codes_V, steps, fewest, self.drawn_BT, self.logprobs_BT2
+        )
+        return slots[:live]
+
+    def _steps(self, rows: int) -> int:
+        return self.most_steps or min(_STEPS, -(-_DRAWN // rows))
+
+    def _draw_filtered(self, slots: NDArray[np.int64]) -> int:
+        """One token for each row from some of the vocabulary; how many rows go on or may have stopped."""
+        rows = self.compiled.rows
+        logits_BV, counts_B = self.compiled.logits(slots), rows.counts[slots]
+        seeds = torch.from_numpy(rows.seeds[slots])
+        draw = sampling.draw(logits_BV, sampling.uniforms(seeds, torch.from_numpy(counts_B)), self.params)
+        rows.tokens[slots] = self.drawn_BT[slots, counts_B] = draw.tokens.numpy()
+        self.logprobs_BT2[slots, counts_B, 0] = draw.logprobs.numpy()
+        self.logprobs_BT2[slots, counts_B, 1] = draw.sampling_logprobs.numpy()
+        return self.compiled.advance(slots, self.codes_V)
+
+    def _make_room(self, columns: int) -> None:
+        """In the record of drawn tokens."""
+        lacking = columns - self.drawn_BT.shape[1]
+        if lacking > 0:
+            more = max(lacking, _OUTPUT_CHUNK)
+            self.drawn_BT = np.pad(self.drawn_BT, ((0, 0), (0, more)))
+            self.logprobs_BT2 = np.pad(self.logprobs_BT2, ((0, 0), (0, more), (0, 0)))
+
+    def _retire(self, before: NDArray[np.int64]) -> list[Response]:
+        """The responses of the rows in `before` that have ended."""
+        rows = self.compiled.rows
+        for slot in before[rows.fates[before] == MAY_STOP].tolist():
+            job = self.jobs[slot]
+            assert job is not None
+            if stopping.stopped(self.tokenizer, job.prompt, self.tokens(slot), self.params.stop):
+                rows.fates[slot] = ENDS
+            else:
+                rows.fates[slot] = FULL if rows.counts[slot] >= rows.limits[slot] else GOES_ON
+        self.live = self.live[rows.fates[self.live] == GOES_ON]
+        leaving = before[rows.fates[before] != GOES_ON]
+        if not len(leaving):
+            return []
+        counts, ended = rows.counts[leaving], rows.fates[leaving] == ENDS
+        longest = int(counts.max())
+        jobs = [job for job in map(self.jobs.__getitem__, leaving.tolist()) if job is not None]
+        drawn, logprobs = self.drawn_BT[leaving, :longest], self.logprobs_BT2[leaving, :longest]
+        self.compiled.cache.leave(leaving)
+        for slot in leaving.tolist():
+            self.jobs[slot] = None
+        return responses(jobs, counts, drawn, logprobs, ended)
