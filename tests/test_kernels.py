@@ -128,14 +128,16 @@ def test_uniform_numbers_are_the_samplers_bit_for_bit(pairs: list[tuple[int, int
     assert torch.equal(out, sampling.uniforms(seeds, positions))
 
 
-def drawn(logits: Tensor, seeds: Tensor, counts: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+def drawn(
+    logits: Tensor, seeds: Tensor, counts: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Tokens, and the records of tokens and log-probabilities; 7 and -1 stand where nothing was written."""
     rows, columns = len(logits), int(counts.max()) + 2
     tokens, record = torch.zeros(rows, dtype=torch.int64), torch.full((rows, columns), 7)
     logprobs = torch.full((rows, columns, 2), -1.0)
     slots = torch.arange(rows).flip(0)  # the first row's are the last
-    of_rows = logits.flip(0)
-    call(drawing.draw, of_rows, slots, seeds, counts, np.float32(temperature), tokens, record, logprobs)
+    params = temperature, top_k, top_p
+    call(drawing.draw, logits.flip(0), slots, seeds, counts, params, tokens, record, logprobs)
     return tokens, record, logprobs
 
 
@@ -184,6 +186,53 @@ def test_a_draw_is_the_samplers(
     assert bool((logprobs[untouched] == -1.0).all())
 
 
+@given(
+    vocabulary=st.sampled_from([1, 2, 7, 55, 512]),
+    spread=st.sampled_from([0.0, 0.5, 3.0, 20.0]),
+    top_k=st.sampled_from([0, 1, 2, 5, 40, 600]),
+    top_p=st.sampled_from([1e-9, 0.3, 0.8, 0.95, 0.999, 1.0]),
+    ties=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=200)
+def test_tokens_left_out_are_the_samplers(
+    vocabulary: int, spread: float, top_k: int, top_p: float, ties: bool, seed: int
+) -> None:
+    logits = torch.randn(6, vocabulary, generator=torch.Generator().manual_seed(seed)) * spread
+    weights = (logits.round() if ties else logits).softmax(1)
+    weights /= weights.amax(1, keepdim=True)
+    wide = weights.double()
+    ours = weights.clone()
+    for row in range(6):
+        total = drawing.leave_out(ours[row].numpy(), float(wide[row].sum()), top_k, top_p)
+        assert total == pytest.approx(float(ours[row].double().sum()), rel=1e-12)
+    assert bool(((ours == weights) | (ours == 0)).all())
+    kept = sampling.keep_mask(wide, top_k, top_p)
+    differs = (ours > 0) != kept
+    # sums may fall on either side of top-p where they meet it to the last digits
+    ranked = wide.sort(dim=1, descending=True, stable=True).values
+    if 0 < top_k < vocabulary:
+        ranked[:, top_k:] = 0.0
+    near = ((ranked.cumsum(1) - top_p * ranked.sum(1, keepdim=True)).abs() < 1e-9).any(1)
+    assert not differs[~near].any()
+    assert bool((differs.sum(1) <= 1).all())
+
+
+@pytest.mark.parametrize("settings", [(5, 1.0), (0, 0.8), (9, 0.9), (1, 1.0)])
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+def test_a_draw_from_some_tokens_is_the_samplers(settings: tuple[int, float], temperature: float) -> None:
+    logits = torch.randn(200, 55, generator=torch.Generator().manual_seed(3)) * 2
+    logits[:5] *= 20  # sure of one token
+    seeds, counts, places = torch.arange(200), torch.arange(200) % 4, torch.arange(200)
+    tokens, _, logprobs = drawn(logits, seeds, counts, temperature, *settings)
+    params = SamplingParams(temperature=temperature, top_k=settings[0], top_p=settings[1])
+    theirs = sampling.draw(logits, sampling.uniforms(seeds, counts), params)
+    assert torch.equal(tokens, theirs.tokens)
+    torch.testing.assert_close(logprobs[places, counts, 0], theirs.logprobs, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(logprobs[places, counts, 1], theirs.sampling_logprobs, atol=2e-6, rtol=1e-5)
+    assert float((theirs.sampling_logprobs - theirs.logprobs).max()) > 0.01
+
+
 @pytest.mark.parametrize("vocabulary", [1, 2, 55, 512])
 def test_at_temperature_0_the_first_of_the_likeliest_is_drawn(vocabulary: int) -> None:
     logits = torch.randn(40, vocabulary, generator=torch.Generator().manual_seed(1)).mul(2).round()  # ties
@@ -209,9 +258,10 @@ def test_logits_that_are_not_finite_have_log_probabilities_that_are_not(
         logits = torch.randn(vocabulary, vocabulary)
         logits.fill_diagonal_(bad)
         zeros = torch.zeros(vocabulary, dtype=torch.int64)
-        tokens, _, logprobs = drawn(logits, zeros, zeros, temperature)
-        assert not logprobs[:, 0, : 1 + (temperature > 0)].isfinite().any()
-        assert bool(((tokens >= 0) & (tokens < vocabulary)).all())
+        for left_out in ((0, 1.0), (3, 1.0), (0, 0.9)):
+            tokens, _, logprobs = drawn(logits, zeros, zeros, temperature, *left_out)
+            assert not logprobs[:, 0, 0].isfinite().any()
+            assert bool(((tokens >= 0) & (tokens < vocabulary)).all())
 
 
 def test_draws_follow_the_distribution() -> None:

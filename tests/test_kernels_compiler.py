@@ -51,11 +51,13 @@ def tell(*tensors):
 """
 SAMPLE = """
 from r1kit.rollouts.compiled import CompiledStep, compiled_weights
+from r1kit.rollouts.protocol import SamplingParams
 step, slots = CompiledStep(compiled_weights(model.eval()), 6), np.arange(6)
 step.rows.tokens[:], step.rows.seeds[:], step.rows.limits[:] = slots + 3, slots, 50
 drawn, logprobs = np.zeros((6, 50), np.int64), np.zeros((6, 50, 2), np.float32)
 step.cache.reserve(slots, np.full(6, 50))
-step.decode(slots, 0.9, np.zeros(41, np.uint8), 50, 0, drawn, logprobs)
+params = SamplingParams(temperature=0.9, top_p=0.95)
+step.decode(slots, params, np.zeros(41, np.uint8), 50, 0, drawn, logprobs)
 tell(torch.from_numpy(drawn), torch.from_numpy(logprobs))
 """
 LEARN = """

@@ -93,7 +93,8 @@ def by_step(model: Any, sequences: list[tuple[int, ...]], steps: int) -> list[Te
     """Logits (steps, V) of the last tokens of each sequence, after a prefill of those before."""
     step, slots = step_of(model, len(sequences)), np.arange(len(sequences))
     starts = np.array([len(sequence) - steps for sequence in sequences])
-    found = []
+    record = np.zeros((len(slots), steps), np.int64), np.zeros((len(slots), steps, 2), np.float32)
+    codes, found = np.zeros(model.config.vocab_size, np.uint8), []
     with torch.inference_mode(), decode_attention_in_use(model):
         for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
             prompt = sequence[: start + 1]
@@ -102,7 +103,8 @@ def by_step(model: Any, sequences: list[tuple[int, ...]], steps: int) -> list[Te
             tokens = [s[start + place] for s, start in zip(sequences, starts, strict=True)]
             step.rows.tokens[:], step.rows.lengths[:] = tokens, starts + place
             step.cache.reserve(slots, starts + place + 1)
-            found.append(step.logits(slots).clone())
+            step.decode(slots.copy(), SamplingParams(), codes, 1, 0, *record)
+            found.append(torch.from_numpy(step._buffers.logits.copy()))
     return list(torch.stack(found, 1))
 
 
@@ -174,7 +176,17 @@ def module_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("family", "changes"), DECODERS, ids=IDS)
-@pytest.mark.parametrize("settings", [{}, {"temperature": 0.6}, {"stop": ("ab", "b.", "7")}, {"top_k": 9}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 0.6},
+        {"stop": ("ab", "b.", "7")},
+        {"top_k": 9},
+        {"top_p": 0.8},
+        {"temperature": 0.7, "top_k": 20, "top_p": 0.9},
+    ],
+)
 def test_drawn_responses_are_those_of_the_module_tree(
     family: str, changes: dict[str, Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

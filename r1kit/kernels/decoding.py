@@ -164,14 +164,14 @@ def advance(rows: Any, slots: Any, codes: Any) -> Any:
 @compiled
 def decode(
     weights: Any, numbers: Any, buffers: Any, lanes: Any, rows: Any, past: Any, cosine: Any, sine: Any,
-    temperature: Any, codes: Any, steps: Any, fewest: Any, drawn: Any, logprobs: Any,
+    params: Any, codes: Any, steps: Any, fewest: Any, drawn: Any, logprobs: Any,
 ) -> Any:  # fmt: skip
     """Up to `steps` tokens for each row in `past.slots`, which must have the blocks for them: `step`,
     `drawing.draw` and `advance`, again and again.
 
     It ends before where rows may have stopped, or where no more than `fewest` rows go on. Returns how many go
-    on or may have stopped: they come first in `past.slots`. codes (V,) uint8: of each token as it arrives;
-    drawn (slots, T) int64, logprobs (slots, T, 2) float32.
+    on or may have stopped: they come first in `past.slots`. params: see `draw`; codes (V,) uint8: of each
+    token as it arrives; drawn (slots, T) int64, logprobs (slots, T, 2) float32.
     """
     live = past.slots.shape[0]
     tokens, positions = np.empty(live, np.int64), np.empty(live, np.int64)
@@ -185,7 +185,7 @@ def decode(
         )  # fmt: skip
         seen = Past(slots, past.prompts, past.lengths, past.shared, past.blocks)
         step(weights, numbers, now, lanes, tokens[:live], positions[:live], seen, cosine, sine)
-        draw(now.logits, slots, rows.seeds, rows.counts, temperature, rows.tokens, drawn, logprobs)
+        draw(now.logits, slots, rows.seeds, rows.counts, params, rows.tokens, drawn, logprobs)
         live, asked = advance(rows, slots, codes)
         if asked or live <= fewest:
             break

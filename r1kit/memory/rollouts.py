@@ -98,7 +98,7 @@ def drawing(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) 
     weights and their sums (16); 4 more at other temperatures than 1. With top-k or top-p, where every token
     may stay: two tables of 64-bit places, and two of 32 bits. And one layer's activations, e(4D + 3F).
 
-    A compiled step has float32 logits, from which it draws row by row unless they are filtered, and what one
+    A compiled step has float32 logits, from which it draws row by row, and what one
     layer multiplies in (e) and out (4).
     """
     e, vocabulary = arithmetic.number, shape.vocabulary
@@ -108,7 +108,7 @@ def drawing(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) 
         return rows * ((e + of_draw) * vocabulary + layer)
     layer = (4 + e) * (shape.width + shape.query_width + 2 * shape.kv_width)
     layer += (8 + e) * shape.feed_forward
-    return rows * ((4 + (of_draw if draws.filtered else 0)) * vocabulary + layer)
+    return rows * (4 * vocabulary + layer)
 
 
 def results(draws: Draws, rows: int) -> int:

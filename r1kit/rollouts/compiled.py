@@ -21,6 +21,7 @@ from r1kit.kernels.arrays import as_array
 from r1kit.models.llama_like import FIXED_ROTATIONS
 from r1kit.rollouts.blocks import BlockCache
 from r1kit.rollouts.lowered import LoweredLayer, Product, lowered_layers
+from r1kit.rollouts.protocol import SamplingParams
 
 _HEAD_MULTIPLE = 8  # head widths that the kernels take
 _DTYPES = (torch.float32, torch.bfloat16)
@@ -121,7 +122,7 @@ class CompiledStep:
         from r1kit.kernels import decoding
 
         self._weights = weights
-        self._logits, self._decode, self._advance = decoding.step, decoding.decode, decoding.advance
+        self._decode = decoding.decode
         self._lanes = (0,) * weights.width
         of, wide = weights.arrays, torch.float32
         query_width, feed_forward = of.output.shape[1], of.down.shape[1]
@@ -139,7 +140,7 @@ class CompiledStep:
     def decode(
         self,
         slots: NDArray[np.int64],
-        temperature: float,
+        params: SamplingParams,
         codes_V: NDArray[np.uint8],
         steps: int,
         fewest: int,
@@ -149,24 +150,9 @@ class CompiledStep:
         """See `decoding.decode`."""
         weights = self._weights
         cosine, sine = weights.angles(int(self.rows.lengths[slots].max()) + steps)
+        how = float(params.temperature), int(params.top_k), float(params.top_p)
         live: int = self._decode(
             weights.arrays, weights.numbers, self._buffers, self._lanes, self.rows, self.cache.past(slots),
-            cosine, sine, np.float32(temperature), codes_V, steps, fewest, drawn_BT, logprobs_BT2,
+            cosine, sine, how, codes_V, steps, fewest, drawn_BT, logprobs_BT2,
         )  # fmt: skip
-        return live
-
-    def logits(self, slots: NDArray[np.int64]) -> Tensor:
-        """Logits of the next token of each row, (B, V) float32, valid until the next call."""
-        weights, positions, rows = self._weights, self.rows.lengths[slots], len(slots)
-        cosine, sine = weights.angles(int(positions.max()) + 1)
-        buffers = type(self._buffers)(*(buffer[:rows] for buffer in self._buffers))
-        self._logits(
-            weights.arrays, weights.numbers, buffers, self._lanes, self.rows.tokens[slots], positions,
-            self.cache.past(slots), cosine, sine,
-        )  # fmt: skip
-        return torch.from_numpy(buffers.logits)
-
-    def advance(self, slots: NDArray[np.int64], codes_V: NDArray[np.uint8]) -> int:
-        """See `decoding.advance`: how many rows go on or may have stopped."""
-        live: int = self._advance(self.rows, slots, codes_V)[0]
         return live

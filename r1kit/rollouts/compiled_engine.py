@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP
-from r1kit.rollouts import sampling, stopping
+from r1kit.rollouts import stopping
 from r1kit.rollouts.compiled import CompiledStep, CompiledWeights
 from r1kit.rollouts.engine import enough_free
 from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, responses
@@ -98,33 +97,16 @@ class CompiledEngine:
 
     def _decoded(self) -> NDArray[np.int64]:
         """Let live rows draw tokens; the slots of those that go on or may have stopped."""
-        slots, rows, params = self.live.copy(), self.compiled.rows, self.params
-        filtered = params.top_k > 0 or params.top_p < 1.0
+        slots, rows = self.live.copy(), self.compiled.rows
         left = rows.limits[slots] - rows.counts[slots]
-        steps = 1 if filtered else min(int(left.max()), self._steps(len(slots)))
+        steps = min(int(left.max()), self.most_steps or min(_STEPS, -(-_DRAWN // len(slots))))
         self._make_room(int(rows.counts[slots].max()) + steps)
         self.compiled.cache.reserve(slots, rows.lengths[slots] + np.minimum(left, steps))
-        if filtered:
-            return slots[: self._draw_filtered(slots)]
         fewest = self.slots - enough_free(self.slots) if self.waiting else 0
         live = self.compiled.decode(
-            slots, params.temperature, self.codes_V, steps, fewest, self.drawn_BT, self.logprobs_BT2
+            slots, self.params, self.codes_V, steps, fewest, self.drawn_BT, self.logprobs_BT2
         )
         return slots[:live]
-
-    def _steps(self, rows: int) -> int:
-        return self.most_steps or min(_STEPS, -(-_DRAWN // rows))
-
-    def _draw_filtered(self, slots: NDArray[np.int64]) -> int:
-        """One token for each row from some of the vocabulary; how many rows go on or may have stopped."""
-        rows = self.compiled.rows
-        logits_BV, counts_B = self.compiled.logits(slots), rows.counts[slots]
-        seeds = torch.from_numpy(rows.seeds[slots])
-        draw = sampling.draw(logits_BV, sampling.uniforms(seeds, torch.from_numpy(counts_B)), self.params)
-        rows.tokens[slots] = self.drawn_BT[slots, counts_B] = draw.tokens.numpy()
-        self.logprobs_BT2[slots, counts_B, 0] = draw.logprobs.numpy()
-        self.logprobs_BT2[slots, counts_B, 1] = draw.sampling_logprobs.numpy()
-        return self.compiled.advance(slots, self.codes_V)
 
     def _make_room(self, columns: int) -> None:
         """In the record of drawn tokens."""
