@@ -17,6 +17,7 @@ from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings
 from r1kit.models.attention import training_attention_in_use
+from r1kit.models.blocks import Blocks
 from r1kit.models.written_decoder import written_decoder
 
 DECODERS: list[tuple[str, dict[str, Any]]] = [
@@ -132,6 +133,25 @@ def test_in_16_bits_it_is_as_close_to_the_exact_results_as_autocast() -> None:
             ours += errors(with_gradients(model, every_state(written, tokens, torch.bfloat16)), exact)
             theirs += errors(with_gradients(model, by_modules(model, tokens, narrow=True)), exact)
     assert 0 < fmean(ours) < 1.15 * fmean(theirs) < 0.15
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_an_earlier_pass_left_in_memory_changes_nothing(dtype: torch.dtype) -> None:
+    model = changed("llama", {})
+    tokens = torch.randint(2, 70, (3, 67), generator=torch.Generator().manual_seed(1))
+    fresh = written_decoder(model)
+    assert fresh is not None
+    expected = with_gradients(model, every_state(fresh, tokens, dtype))
+    blocks = Blocks()
+    blocks.take([((1 << 22,), torch.float32)])[0].fill_(torch.nan)
+    held = written_decoder(model, blocks)
+    assert held is not None
+    for _ in range(2):
+        found = with_gradients(model, every_state(held, tokens, dtype))
+        assert all(torch.equal(found[name], gradient) for name, gradient in expected.items())
+        with torch.no_grad():
+            assert torch.equal(every_state(held, tokens, dtype).double(), expected["states"])
+    assert blocks.held() == 4 << 22
 
 
 def errors(found: dict[str, Tensor], exact: dict[str, Tensor]) -> list[float]:

@@ -147,7 +147,7 @@ def _positions(lengths_R: Tensor) -> Any:
 
 
 def _rooms(x: Tensor, layers: Sequence[LayerWeights], shape: DecoderShape) -> list[list[Tensor]]:
-    """For each layer memory for what comes out of it, and for what its derivative reads, `kernels.layers.Kept`
+    """For each layer memory for what comes out of it, and what its derivative reads, `kernels.layers.Kept`
     without its first. Where no derivative will be asked for, layers take turns.
     """
     layer, (tokens, width) = layers[0], x.shape
