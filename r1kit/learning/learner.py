@@ -45,6 +45,7 @@ from r1kit.learning.schedules import learning_rate_factor
 from r1kit.learning.settings import BatchSettings, OptimizerSettings
 from r1kit.learning.sums import Sums
 from r1kit.models.attention import attention_of, takes_boundaries, training_attention_in_use
+from r1kit.models.blocks import Blocks
 from r1kit.models.logprobs import States, decoder_of, head_of, token_logprobs
 from r1kit.models.packable import require_packable
 from r1kit.models.precision import resolve
@@ -96,6 +97,7 @@ class Learner:
         self._writes_out = batch.writes_layers_out and written_decoder(model) is not None
         self._layout, self._grid = self._layout_of(model)
         self._threads = 1 if batch.compile else threads_for(model, self._device)
+        self._blocks = Blocks()  # held from update to update
 
     def update(self, batch: Batch, loss: Loss, *, idle: Sequence[int] = ()) -> dict[str, float]:
         """One optimizer update on the whole batch; returns its statistics as plain numbers.
@@ -237,7 +239,7 @@ class Learner:
         """What `model` makes of the N positions before the tokens that carry loss."""
         narrow = self._dtype == torch.bfloat16
         compiled = self._compiled if model is self.model else None
-        written = written_decoder(model) if self._batch.writes_layers_out else None
+        written = written_decoder(model, self._blocks) if self._batch.writes_layers_out else None
         if written is not None:
             dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
             hidden_ND = written(

@@ -29,8 +29,8 @@ _BATCH_TOKEN = (
 )
 
 _LEFT = 0.5
-"""Of what an update took beyond weights and moments on a CPU, how much the C library's heap still has when
-the next rollouts are sampled; measured 0.5 to 0.8 (docs/memory.md)."""
+"""Of what an update took beyond weights and moments on a CPU, how much the C library's heap and the learner
+(`models/blocks.py`) still have when the next rollouts are sampled; measured 0.5 to 0.8 (docs/memory.md)."""
 
 PARTS = (
     *("process", "weights", "gradients", "optimizer", "reference", "older", "critic", "other models"),

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from r1kit.kernels.arrays import as_array, call
+from r1kit.models.blocks import Blocks
 
 
 class LayerWeights(NamedTuple):
@@ -46,6 +47,7 @@ class DecoderShape:
     dtype: torch.dtype  # of products, float32 or bfloat16
     product: int  # address, see `kernels.products.multiply`
     learned: bool  # whether a derivative will be asked for
+    blocks: Blocks  # memory for what the derivative reads
 
 
 class WrittenDecoder(torch.autograd.Function):
@@ -64,18 +66,15 @@ class WrittenDecoder(torch.autograd.Function):
         layers = [_narrowed(layer, shape.dtype) for layer in _by_layer(weights)]
         numbers, lengths, positions = _numbers(shape), as_array(shape.lengths), _positions(shape.lengths)
         angles = as_array(shape.cosine), as_array(shape.sine)
-        kept = _room(x, layers[0], shape)
+        rooms = _rooms(x, layers, shape)
         saved = list[Tensor]()
-        for place, layer in enumerate(layers):
-            if shape.learned and place:
-                kept = _room(x, layers[0], shape)
-            kept[0], out = x, torch.empty_like(x)
+        for layer, (out, *room) in zip(layers, rooms, strict=True):
             kernels.layer(
                 numbers, _arrays(layer, kernels.Weights), lengths, positions, *angles,
-                _arrays(kept, kernels.Kept), as_array(out),
+                _arrays([x, *room], kernels.Kept), as_array(out),
             )  # fmt: skip
+            saved += [x, *room] if shape.learned else []
             x = out
-            saved += kept if shape.learned else []
         normed, scales = torch.empty(x.shape, dtype=shape.dtype), torch.empty(len(x), dtype=torch.float32)
         call(normalise, x, final_gain, shape.epsilon, normed, scales)
         ctx.save_for_backward(final_gain, x, scales, *(t for layer in layers for t in layer), *saved)
@@ -147,11 +146,19 @@ def _positions(lengths_R: Tensor) -> Any:
     return as_array(torch.arange(len(before)) - before)
 
 
-def _room(x: Tensor, layer: LayerWeights, shape: DecoderShape) -> list[Tensor]:
-    """Memory for what a layer's derivative reads, `kernels.layers.Kept`, but for its first."""
-    tokens, narrow = len(x), shape.dtype
-    sizes = (
-        *((len(layer.heads), narrow), (shape.query_heads, torch.float32)),
-        *((layer.output.shape[1], narrow), (x.shape[1], torch.float32), (len(layer.gate_up), narrow)),
-    )
-    return [x, *(torch.empty(tokens, size, dtype=dtype) for size, dtype in sizes)]
+def _rooms(x: Tensor, layers: Sequence[LayerWeights], shape: DecoderShape) -> list[list[Tensor]]:
+    """For each layer memory for what comes out of it, and what its derivative reads, `kernels.layers.Kept`
+    without its first. Where no derivative will be asked for, layers take turns.
+    """
+    layer, (tokens, width) = layers[0], x.shape
+    out = ((tokens, width), torch.float32)
+    kept = [
+        *(((tokens, len(layer.heads)), shape.dtype), ((tokens, shape.query_heads), torch.float32)),
+        *(((tokens, layer.output.shape[1]), shape.dtype), out, ((tokens, len(layer.gate_up)), shape.dtype)),
+    ]
+    if not shape.learned:
+        even, odd, *room = shape.blocks.take([out, out, *kept])
+        return [[odd if place % 2 else even, *room] for place in range(len(layers))]
+    taken = shape.blocks.take([out, *kept] * len(layers))
+    size = 1 + len(kept)
+    return [taken[begin : begin + size] for begin in range(0, len(taken), size)]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from r1kit.models.blocks import Blocks
 from r1kit.models.llama_like import has_small_decoder
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
@@ -19,8 +20,9 @@ Decode = Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
 R T states are wanted (P,); the number format of products) -> last hidden states (P, D)"""
 
 
-def written_decoder(model: Any) -> Decode | None:
-    """The decoder of `model` written out, or None where the module tree has to compute it.
+def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
+    """The decoder of `model` written out, or None where the module tree has to compute it; what its layers
+    keep lies in `blocks`, if given.
 
     That is any model but a small Llama or Qwen2 on a CPU (`has_small_decoder`) where PyTorch has MKL, with
     float32 weights, and one that shall recompute its activations. The module tree under autocast is the
@@ -38,9 +40,8 @@ def written_decoder(model: Any) -> Decode | None:
         return None
 
     def decode(tokens_RT: Tensor, lengths_R: Tensor, wanted_P: Tensor, dtype: torch.dtype) -> Tensor:
-        return _decode(model, tokens_RT, lengths_R, dtype).index_select(
-            0, _unpadded(wanted_P, tokens_RT, lengths_R)
-        )
+        states_ND = _decode(model, tokens_RT, lengths_R, dtype, blocks or Blocks())
+        return states_ND.index_select(0, _unpadded(wanted_P, tokens_RT, lengths_R))
 
     return decode
 
@@ -67,7 +68,7 @@ def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor) -> Tensor:
     return (lengths_R.cumsum(0) - lengths_R)[rows] + positions
 
 
-def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype) -> Tensor:
+def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype, blocks: Blocks) -> Tensor:
     """Last hidden states of the rows without their padding, one after the other, (N, D)."""
     from r1kit.kernels.products import product_address
 
@@ -86,6 +87,7 @@ def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype
         dtype,
         product_address(dtype) or 0,
         torch.is_grad_enabled(),
+        blocks,
     )
     weights = [tensor for layer in decoder.layers for tensor in _weights(layer)]
     normed: Tensor = WrittenDecoder.apply(x_ND, shape, decoder.norm.weight, *weights)  # type: ignore[no-untyped-call]
