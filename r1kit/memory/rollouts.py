@@ -48,7 +48,7 @@ def position(shape: ModelShape, arithmetic: Arithmetic) -> int:
 def rows_at_once(shape: ModelShape, draws: Draws, arithmetic: Arithmetic, device_memory: int | None) -> int:
     """Rows that the sampler decodes at once; `device_memory` is that of a CUDA device in bytes."""
     memory = ROWS_MEMORY if device_memory is None else device_memory // 4
-    within = rows_within(memory, position(shape, arithmetic), draws.length, shape.vocabulary)
+    within = rows_within(memory, position(shape, arithmetic), most_capacity(draws.length), shape.vocabulary)
     return min(within, MOST_ROWS, draws.responses)
 
 
