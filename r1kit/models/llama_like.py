@@ -48,7 +48,8 @@ def has_small_decoder(model: Any) -> bool:
 
 
 def _is_small(model: Any) -> bool:
-    return model.device.type == "cpu" and sum(p.numel() for p in model.parameters()) <= MOST_PARAMETERS
+    parameters = sum(p.numel() for p in model.parameters())
+    return bool(model.device.type == "cpu" and parameters <= MOST_PARAMETERS)
 
 
 def _is_plain_decoder(model: Any) -> bool:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, rms_norm, silu
 
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer's place, queries (B, H, W), keys (B, K, W), values (B, K, W)) -> what the queries find, B H W numbers
-in any shape; the keys and values are those of the new token, to be stored first
+"""(layer's place, queries (B, H, W), keys (B, K, W), values (B, K, W)) -> what the queries find, any shape
+of B H W numbers; the keys and values are those of the new token, to be stored first
 """
 
 
@@ -106,9 +106,9 @@ def _joined(*maps: nn.Linear) -> Product:
     if len(maps) == 1:
         bias = None if maps[0].bias is None else maps[0].bias.detach()
         return Product(maps[0].weight.detach().t(), bias)
-    weight = torch.cat([m.weight for m in maps]).detach()
-    biases = [m.bias for m in maps if m.bias is not None]
-    return Product(weight.t(), torch.cat(biases).detach() if biases else None)
+    weight = torch.cat([m.weight.detach() for m in maps])
+    biases = [m.bias.detach() for m in maps if m.bias is not None]
+    return Product(weight.t(), torch.cat(biases) if biases else None)
 
 
 def rotations(model: Any, positions_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,8 +30,8 @@ def lowered_forward(model: Any) -> Forward | None:
 
     def forward(tokens_B: Tensor, positions_B: Tensor, mask: Tensor | None, cache: SlotCache) -> Tensor:
         def attention(place: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            stored = cache.update(keys[:, :, None], values[:, :, None], place)
-            return attend(queries[:, :, None], *stored, mask, layers[place].scaling)
+            stored_keys, stored_values = cache.update(keys[:, :, None], values[:, :, None], place)
+            return attend(queries[:, :, None], stored_keys, stored_values, mask, layers[place].scaling)
 
         return written_step(model, layers, tokens_B, rotations(model, positions_B), attention)
 

@@ -43,11 +43,15 @@ def attend_paged(query: Tensor, keys: Tensor, values: Tensor, paging: Paging, sc
     """What queries (B, H, W) find in the first `used` positions of their rows, (B, H, W); keys and values are
     (P, S, K, W). The other positions may hold anything.
     """
-    if query.device.type != "cuda":
-        return gathered(query, keys, values, paging, scaling)
-    from torch.nn.attention.varlen import varlen_attn  # takes half a second to import
+    attend = gathered if query.device.type == "cpu" else by_kernel
+    return attend(query, keys, values, paging, scaling)
 
-    mixed: Tensor = varlen_attn(  # type: ignore[assignment]
+
+def by_kernel(query: Tensor, keys: Tensor, values: Tensor, paging: Paging, scaling: float) -> Tensor:
+    """`attend_paged` by FlashAttention, for models that `kernel_takes` and pages of a multiple of `PAGE`."""
+    from torch.nn.attention import varlen  # takes a second to import
+
+    mixed = varlen.varlen_attn(
         query,
         keys,
         values,
@@ -61,6 +65,7 @@ def attend_paged(query: Tensor, keys: Tensor, values: Tensor, paging: Paging, sc
         block_table=paging.table,
         num_splits=1,
     )
+    assert isinstance(mixed, Tensor)
     return mixed
 
 
