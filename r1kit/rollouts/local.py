@@ -48,7 +48,8 @@ class LocalSampler:
         when they could take more than 4 GiB, on a CUDA device a quarter of its memory.
         dtype: number format to decode in. When it differs from the model's, the sampler keeps a converted
         copy of the weights, refreshed by `update`; otherwise it reads the model's own weights. While it
-        samples from a small model (see `compiled`), most of them are there a second time.
+        samples from a small model (see `compiled`), most of them are there a second time. On a CUDA device it
+        keeps the pages, joined weights and graphs of a paged step (see `paged`) between calls.
         apart: keep a copy in any case, so that it can sample while the model learns.
 
     Raises ModelError for a model whose cache or attention the sampler cannot represent.

@@ -34,9 +34,13 @@ def kernel_takes(model: Any) -> bool:
     """Whether a Llama-like model's device, number format and head width are those of the CUDA kernel."""
     if model.device.type != "cuda" or model.dtype not in (torch.bfloat16, torch.float16):
         return False
-    width = model.model.layers[0].self_attn.head_dim
-    fits = width % _WIDTH_MULTIPLE == 0 and width <= _WIDEST
+    fits = width_fits(model.model.layers[0].self_attn.head_dim)
     return fits and torch.cuda.get_device_capability(model.device) >= _OLDEST
+
+
+def width_fits(width: int) -> bool:
+    """Whether the kernel takes heads of this width."""
+    return width % _WIDTH_MULTIPLE == 0 and width <= _WIDEST
 
 
 def attend_paged(query: Tensor, keys: Tensor, values: Tensor, paging: Paging, scaling: float) -> Tensor:
