@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from recorded_graphs import RecordedGraphs
 from test_sampler import flat, make_model, make_tokenizer, prompts
 
 from r1kit.rollouts import local
-from r1kit.rollouts.graphs import Graphs
+from r1kit.rollouts.graphs import Graphs, cuda_capture
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.paged import PagedDecoder, rows_computed
 from r1kit.rollouts.paged_engine import PagedEngine
@@ -97,6 +99,58 @@ def test_a_replay_does_what_was_done_and_reads_nothing_from_python() -> None:
     for waits in (lambda: table.max().item(), lambda: table.add_(torch.tensor([1.0, 2.0]))):
         with pytest.raises(RuntimeError, match="not permitted"):
             capture(waits)
+
+
+def test_a_cuda_graph_is_captured_and_replayed_as_torch_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Any] = []
+    signature = inspect.signature(torch.cuda.graph)
+
+    class Graph:
+        def replay(self) -> None:
+            done.append("replay")
+
+    @contextmanager
+    def graph(*args: Any, **settings: Any) -> Iterator[None]:
+        given = signature.bind(*args, **settings).arguments
+        assert isinstance(given["cuda_graph"], Graph)
+        done.append((given["pool"], given["capture_error_mode"]))
+        yield
+        done.append("captured")
+
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 7))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    capture, result = cuda_capture(torch.device("cuda")), torch.ones(2)
+
+    def step() -> torch.Tensor:
+        done.append("step")
+        return result
+
+    again = capture(step)
+    assert again() is again() is result
+    assert done == [((0, 7), "thread_local"), "step", "captured", "replay", "replay"]
+
+
+def test_a_stream_has_a_decoder_of_its_own(graphs: RecordedGraphs, on_pages: list[PagedEngine]) -> None:
+    model, params = make_model("qwen2", initializer_range=0.15), SamplingParams(max_new_tokens=25)
+    sampler = LocalSampler(model, make_tokenizer())
+    (prompt,) = prompts(13)
+    ((expected, *_),) = sampler.sample([prompt], 3, params, [5])
+    stream, pieces = sampler.stream(prompt, params, 5), []
+    while True:
+        try:
+            pieces.append(next(stream))
+            sampler.sample(prompts(6), 2, params, [1])  # between its tokens
+        except StopIteration as end:
+            completion = end.value
+            break
+    assert completion.tokens == expected.tokens
+    assert "".join(pieces) == completion.text
+    own = [engine.decoder for engine in on_pages if engine.most_steps == 1]
+    kept = {id(engine.decoder) for engine in on_pages if engine.most_steps != 1}
+    assert len(own) == len(kept) == 1
+    assert id(own[0]) not in kept
 
 
 def test_where_a_capture_fails_there_is_one_warning_and_steps_go_on() -> None:

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from paged_samplers import SIZE, decode_on_pages, exact_logprobs, farthest
+from paged_samplers import SIZE, decode_on_pages, exact_logprobs, farthest, flash_attention
 from test_sampler import END, GREEDY, VOCABULARY, flat, generated, make_model, make_tokenizer, prompts
 from test_sampler_compiled import DECODERS, IDS, changed
-from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from r1kit.kernels import FULL, GOES_ON
 from r1kit.rollouts import local, paged
@@ -127,35 +125,6 @@ def test_bfloat16_is_no_farther_from_the_exact_numbers_than_the_module_tree(fami
 
 
 # -- as on a CUDA device ------------------------------------------------------------------------------------
-
-
-def flash_attention(
-    query: Tensor, key: Tensor, value: Tensor, cu_seq_q: Tensor, cu_seq_k: Tensor, max_q: int, max_k: int,
-    *, scale: float, enable_gqa: bool, seqused_k: Tensor, block_table: Tensor, num_splits: int,
-) -> Tensor:  # fmt: skip
-    """`varlen_attn` on a CPU, with what FlashAttention's own checks ask of pages."""
-    rows, (pages, size, heads, _) = len(query), key.shape
-    assert query.dtype == key.dtype == value.dtype == torch.bfloat16
-    assert value.shape == key.shape
-    assert {t.stride(-1) for t in (query, key, value, block_table)} == {1}
-    assert size % 256 == 0
-    assert enable_gqa == (query.shape[1] % heads == 0)
-    assert {t.dtype for t in (cu_seq_q, cu_seq_k, seqused_k, block_table)} == {torch.int32}
-    assert cu_seq_q.is_contiguous()
-    assert cu_seq_q.tolist() == list(range(rows + 1))
-    assert cu_seq_k.is_contiguous()
-    assert cu_seq_k.tolist() == list(range(0, max_k * rows + 1, max_k))
-    assert (max_q, num_splits) == (1, 1)
-    assert seqused_k.shape == (rows,)
-    assert block_table.shape == (rows, max_k // size)
-    assert 0 <= int(block_table.min()) <= int(block_table.max()) < pages
-    found = []
-    for row, used in enumerate(seqused_k.tolist()):
-        assert 0 < used <= max_k
-        k, v = (p[block_table[row].long()].flatten(0, 1)[:used].transpose(0, 1) for p in (key, value))
-        mixed = scaled_dot_product_attention(query[row, :, None], k, v, scale=scale, enable_gqa=True)
-        found.append(mixed[:, 0])
-    return torch.stack(found)
 
 
 @pytest.mark.usefixtures("on_pages")

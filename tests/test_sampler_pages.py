@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from paged_samplers import flash_attention
 from test_sampler import make_model
+from torch.nn.attention import varlen
 from torch.nn.functional import scaled_dot_product_attention
 
+from r1kit.rollouts import paged_attention
 from r1kit.rollouts.jobs import Job
-from r1kit.rollouts.paged import has_paged_step, runs_paged
-from r1kit.rollouts.paged_attention import Paging, attend_paged, kernel_takes
+from r1kit.rollouts.paged import Room, has_paged_step, runs_paged
+from r1kit.rollouts.paged_attention import Paging, attend_paged, kernel_agrees, kernel_takes
 from r1kit.rollouts.pages import PageBook, pages_needed
 
 # -- pages ---------------------------------------------------------------------------------------------------
@@ -118,7 +122,57 @@ def test_the_kernel_takes_16_bits_on_newer_devices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(paged_attention, "kernel_agrees", lambda *what: what[2:] == (4, 2, width))
     layer = SimpleNamespace(self_attn=SimpleNamespace(head_dim=width))
     decoder = SimpleNamespace(layers=[layer])
-    model = SimpleNamespace(device=torch.device(device), dtype=dtype, model=decoder)
+    config = SimpleNamespace(num_attention_heads=4, num_key_value_heads=2)
+    model = SimpleNamespace(device=torch.device(device), dtype=dtype, config=config, model=decoder)
     assert kernel_takes(model) is takes
+
+
+def unsplit(*args: Any, **settings: Any) -> torch.Tensor:
+    return flash_attention(*args, **settings)
+
+
+def splits(*args: Any, **settings: Any) -> torch.Tensor:
+    found = flash_attention(*args, **settings)
+    found[1:] = 0.0  # as PyTorch's issue 194167 tells
+    return found
+
+
+def reads_on(*args: Any, **settings: Any) -> torch.Tensor:
+    return flash_attention(*args, **{**settings, "seqused_k": settings["seqused_k"] + 1})
+
+
+def is_not_there(*args: Any, **settings: Any) -> torch.Tensor:
+    raise RuntimeError("USE_FLASH_ATTENTION was not enabled for build.\nSorry")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "told"),
+    [
+        (unsplit, ""),
+        (splits, "are up to .* away from those of plain operations"),
+        (reads_on, "are up to .* away from those of plain operations"),
+        (is_not_there, "USE_FLASH_ATTENTION was not enabled for build. Sorry"),
+    ],
+)
+@pytest.mark.parametrize(("heads", "kv_heads"), [(14, 2), (4, 4)])
+def test_a_kernel_is_used_where_its_numbers_are_right(
+    kernel: Any, told: str, heads: int, kv_heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(varlen, "varlen_attn", kernel)
+    what = torch.device("cpu"), torch.bfloat16, heads, kv_heads, 64
+    try:
+        with pytest.warns(RuntimeWarning, match=told) if told else nullcontext():
+            assert kernel_agrees(*what) is (told == "")
+        assert kernel_agrees(*what) is (told == "")  # without a second warning
+    finally:
+        kernel_agrees.cache_clear()
+
+
+def test_more_room_comes_with_some_to_spare() -> None:
+    room = Room(slots=8, pages=33, width=6, tokens=9)
+    assert room.extended(Room(8, 20, 6, 9)) is room
+    assert room.extended(Room(4, 40, 6, 9)) == Room(8, 45, 6, 9)
+    assert room.extended(Room(8, 48, 6, 9)) == Room(8, 49, 6, 9)  # no 8 rows of 6 pages need more

@@ -233,7 +233,7 @@ class LocalSampler:
         if self._decoder is not None:
             if self._decoder.serves(self._model, room):
                 return self._decoder
-            room = room.together(self._decoder.room)
+            room = self._decoder.room.extended(room)
             self._decoder = None  # its memory goes before the next one's comes
         self._decoder = PagedDecoder(self._model, room, PAGE)
         return self._decoder

@@ -12,7 +12,7 @@ Shapes: S slots, R rows computed, V vocabulary, T tokens drawn, P pages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,15 @@ class Room:
             max(self.width, other.width),
             max(self.tokens, other.tokens),
         )
+
+    def extended(self, other: Room) -> Room:
+        """Room for both; where that is more, with an eighth more pages than asked for, since prompts' lengths
+        change from call to call.
+        """
+        if self.holds(other):
+            return self
+        both = self.together(other)
+        return replace(both, pages=min(1 + both.slots * both.width, both.pages * 9 // 8))
 
 
 class PagedDecoder:

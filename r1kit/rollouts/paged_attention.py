@@ -11,6 +11,8 @@ row at most.
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +21,7 @@ from torch import Tensor
 PAGE = 256  # positions
 _WIDTH_MULTIPLE, _WIDEST = 8, 256  # head widths that the kernel takes
 _OLDEST = (8, 0)  # compute capability
+_AWAY = 0.05  # of weighted means of numbers around 1, in 16 bits; what is wrong is away by about 1
 
 
 class Paging(NamedTuple):
@@ -31,11 +34,47 @@ class Paging(NamedTuple):
 
 
 def kernel_takes(model: Any) -> bool:
-    """Whether a Llama-like model's device, number format and head width are those of the CUDA kernel."""
+    """Whether a Llama-like model's device, number format and head width are those of the CUDA kernel, and its
+    numbers are right there. If they are not, there is one warning.
+    """
     if model.device.type != "cuda" or model.dtype not in (torch.bfloat16, torch.float16):
         return False
-    fits = width_fits(model.model.layers[0].self_attn.head_dim)
-    return fits and torch.cuda.get_device_capability(model.device) >= _OLDEST
+    config, width = model.config, model.model.layers[0].self_attn.head_dim
+    if not width_fits(width) or torch.cuda.get_device_capability(model.device) < _OLDEST:
+        return False
+    heads = config.num_attention_heads, config.num_key_value_heads
+    return kernel_agrees(model.device, model.dtype, *heads, width)
+
+
+@cache
+def kernel_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, width: int) -> bool:
+    """Whether the kernel finds on four rows of such heads what plain operations do, and reads no more than it
+    should. One warning where it doesn't: versions of it were wrong for pages without saying so.
+    """
+    generator = torch.Generator().manual_seed(0)
+    used = torch.tensor([1, PAGE, PAGE + 1, PAGE + 44], dtype=torch.int32)
+    table = torch.tensor([[3, 0], [1, 0], [2, 5], [6, 4]], dtype=torch.int32)
+    starts = torch.arange(len(used) + 1, dtype=torch.int32)
+    query = torch.randn(len(used), heads, width, generator=generator)
+    pools = torch.randn(2, 7, PAGE, kv_heads, width, generator=generator)
+    for pages, count in zip(table.tolist(), used.tolist(), strict=True):
+        for place, page in enumerate(pages):
+            pools[:, page, max(0, count - place * PAGE) :] = 1e4  # nobody's
+    query, keys, values = (tensor.to(device, dtype) for tensor in (query, *pools))
+    paging = Paging(*(tensor.to(device) for tensor in (table, used, starts, starts * (2 * PAGE))))
+    try:
+        found, right = (attend(query, keys, values, paging, 0.1) for attend in (by_kernel, gathered))
+        away = float((found - right).abs().max())
+        told = "" if away < _AWAY else f"its results are up to {away:.2g} away from those of plain operations"
+    except RuntimeError as error:
+        told = " ".join(str(error).split())[:300]
+    if told:
+        warnings.warn(
+            f"decoding goes by the library's layers, slower: attention over pages can't be used here: {told}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return not told
 
 
 def width_fits(width: int) -> bool:
@@ -52,7 +91,7 @@ def attend_paged(query: Tensor, keys: Tensor, values: Tensor, paging: Paging, sc
 
 
 def by_kernel(query: Tensor, keys: Tensor, values: Tensor, paging: Paging, scaling: float) -> Tensor:
-    """`attend_paged` by FlashAttention, for models that `kernel_takes` and pages of a multiple of `PAGE`."""
+    """`attend_paged` by FlashAttention, for models that `kernel_takes`, on pages of a multiple of `PAGE`."""
     from torch.nn.attention import varlen  # takes a second to import
 
     mixed = varlen.varlen_attn(
