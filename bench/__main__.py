@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import transformers
 
-from bench import beside, growth, learner, learning, page, rollouts, run_profile, sandbox, verdicts
+from bench import beside, gpu, growth, learner, learning, page, rollouts, run_profile, sandbox, verdicts
 from bench.peers.environments import FOLDER
 from bench.setting import Found, Shape, load_setting, random_setting
 from bench.sides import Bench
@@ -41,7 +41,7 @@ def main() -> None:
     out: Path = arguments.out or (QUICK if arguments.quick else RESULTS)
     parts: dict[str, Any] = json.loads(out.read_text("utf-8")).get("parts", {}) if out.is_file() else {}
     for name in arguments.parts:
-        print(f"== {name}: about {PARTS[name][1]} on two cores", flush=True)
+        print(f"== {name}: about {PARTS[name][1]}", flush=True)
         began = time.perf_counter()
         found = PARTS[name][0](arguments, shape)
         seconds = time.perf_counter() - began
@@ -59,7 +59,9 @@ def _arguments() -> argparse.Namespace:
         prog="python -m bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(["parts, on two cores:", *(f"  {n:12}{p[1]}: {p[2]}" for n, p in PARTS.items())]),
+        epilog="\n".join(
+            ["parts, with their time on two cores:", *(f"  {n:12}{p[1]}: {p[2]}" for n, p in PARTS.items())]
+        ),
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="these alone")
     parser.add_argument("--repeats", type=int, default=defaults.repeats)
@@ -117,6 +119,10 @@ def _verdicts(arguments: argparse.Namespace, shape: Shape) -> Found:
     return Found(found, [note] if note else [])
 
 
+def _gpu(arguments: argparse.Namespace, shape: Shape) -> Found:
+    return gpu.measure(shape.repeats, arguments.quick)
+
+
 def _programs(arguments: argparse.Namespace, shape: Shape) -> Found:
     found, note = sandbox.measure(shape.repeats)
     return Found(found, [note] if note else [])
@@ -138,6 +144,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "model": (_model, "5 minutes", "a base model on the laptop's prompts beside transformers"),
     "verdicts": (_verdicts, "1 minute", "verdicts beside math-verify"),
+    "gpu": (_gpu, "10 minutes", "sampling and learning on a CUDA device; nothing where there is none"),
     "programs": (_programs, "1 minute", "programs in the sandbox beside fresh processes"),
 }
 """By name: the function, how long it takes, what it measures."""

@@ -39,7 +39,7 @@ def sampling_limit(work: Work, dtype: torch.dtype) -> dict[str, float]:
     found = {}
     for rows in ROWS:
         seconds = sum(
-            count * _product_seconds((rows, inputs), (inputs, outputs), dtype)
+            count * _product_seconds((rows, inputs), (inputs, outputs), dtype, torch.device("cpu"))
             for inputs, outputs, count in products(work)
         )
         found[rows] = rows / seconds
@@ -49,27 +49,45 @@ def sampling_limit(work: Work, dtype: torch.dtype) -> dict[str, float]:
 
 def training_limit(work: Work, dtype: torch.dtype) -> dict[str, float]:
     """The same of training; `gflops` is the matrix rate at the shapes used."""
-    seconds = 0.0
-    for inputs, outputs, count in products(work):
-        forward = _product_seconds((TRAINED, inputs), (inputs, outputs), dtype)
-        for_inputs = _product_seconds((TRAINED, outputs), (outputs, inputs), dtype)
-        for_weights = _product_seconds((inputs, TRAINED), (TRAINED, outputs), dtype)
-        seconds += count * (forward + for_inputs + for_weights)
+    seconds = training_seconds(products(work), TRAINED, dtype, torch.device("cpu"))
     return _told(TRAINED / seconds, TRAINED, 3 * operations(work))
+
+
+def training_seconds(
+    wanted: Sequence[Product], tokens: int, dtype: torch.dtype, device: torch.device
+) -> float:
+    """The time of all products of so many tokens, forward, and backward for inputs and for weights."""
+    seconds = 0.0
+    for inputs, outputs, count in wanted:
+        forward = _product_seconds((tokens, inputs), (inputs, outputs), dtype, device)
+        for_inputs = _product_seconds((tokens, outputs), (outputs, inputs), dtype, device)
+        for_weights = _product_seconds((inputs, tokens), (tokens, outputs), dtype, device)
+        seconds += count * (forward + for_inputs + for_weights)
+    return seconds
 
 
 def _told(speed: float, rows: int, of_token: int) -> dict[str, float]:
     return {"tokens_per_second": speed, "rows": rows, "gflops": speed * of_token / 1e9}
 
 
-def _product_seconds(left: Sequence[int], right: Sequence[int], dtype: torch.dtype) -> float:
+def _product_seconds(
+    left: Sequence[int], right: Sequence[int], dtype: torch.dtype, device: torch.device
+) -> float:
     """The least time of a product, over as many as fit into a fifth of a second."""
-    a, b = torch.randn(*left).to(dtype), torch.randn(*right).to(dtype)
+    a, b = (torch.randn(*size, device=device).to(dtype) for size in (left, right))
     out = torch.mm(a, b)
     least, until = float("inf"), perf_counter() + _SECONDS
     while perf_counter() < until:
+        wait(device)
         began = perf_counter()
         for _ in range(4):
             torch.mm(a, b, out=out)
+        wait(device)
         least = min(least, (perf_counter() - began) / 4)
     return least
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()

@@ -6,8 +6,9 @@ import importlib.util
 from dataclasses import replace
 
 import pytest
+import torch
 
-from bench import sandbox, verdicts
+from bench import gpu, limits, sandbox, verdicts
 from bench.setting import Measurement
 from bench.table import show
 from r1kit.verify.program_run import ProgramRun
@@ -57,3 +58,31 @@ def test_programs_are_measured_beside_a_process(monkeypatch: pytest.MonkeyPatch)
     told = [(row.row()["beside"], len(row.ours), len(row.other)) for row in found]
     assert told == [(sandbox.LIMITED, 1, 1), (sandbox.LIMITED, 1, 1), (sandbox.BARE, 1, 1), (None, 1, 0)]
     assert ran.count(None) == 2
+
+
+def test_without_a_cuda_device_nothing_is_measured_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    found = gpu.measure(1, quick=False)
+    assert (found.measurements, found.notes) == ([], [gpu.NONE])
+
+
+def test_a_little_of_the_gpu_part_runs_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(limits, "_SECONDS", 0.001)
+    found = gpu.measure(1, quick=True)
+    sampling, learning = (measurement.row() for measurement in found.measurements)
+    assert (sampling["name"], sampling["beside"]) == ("tiny, sampling", "transformers generate")
+    assert (
+        min(sampling["r1kit"], sampling["other"], sampling["limit"], learning["r1kit"], learning["limit"]) > 0
+    )
+    assert learning["other"] is None
+    assert found.notes[-1].startswith("On a CPU, to see that it runs;")
+
+
+def test_the_bytes_that_sampling_has_to_read_are_those_worked_out_by_hand() -> None:
+    (tiny,) = gpu.QUICK
+    # 2 prompts x 4 samples; 8 steps over 9 to 16 positions of 2 layers x 2 heads x 8 numbers, keys and values
+    assert gpu.bytes_read(tiny) == 2 * (8 * tiny.shape.parameters + 8 * 100 * 2 * 2 * 16)
+    half = gpu.TASKS[0].shape
+    assert half.parameters == 494_032_768
+    assert sum(i * o * count for i, o, count in gpu.products(half)) == 24 * half.layer_matrices + 151936 * 896

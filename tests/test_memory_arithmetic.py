@@ -30,7 +30,7 @@ from r1kit.types import Prompt
 
 # width 64, inner 208, 2 layers, 4 query and 2 key heads of width 32, vocabulary 256
 SMALL = ModelShape("llama", 256, 64, 208, 2, 4, 2, 32, 4096, True)
-NARROW, WIDE = Arithmetic(2), Arithmetic(4)
+NARROW, WIDE, CUDA = Arithmetic(2), Arithmetic(4), Arithmetic(2, "cuda")
 
 
 def model_of(shape: ModelShape) -> Any:
@@ -346,9 +346,12 @@ def test_rows_stay_within_the_samplers_memory() -> None:
     draws = Draws(responses=512, prompt=1000, new=31000)
     rows = rollouts.rows_at_once(huge, draws, NARROW, None)
     assert rows == 1
-    assert rollouts.rows_at_once(huge, draws, Arithmetic(2, "cuda"), 80 << 30) == (80 << 30) // 4 // (
-        rollouts.position(huge, NARROW) * (32000 + 8000) + 32 * 256
-    )
+    # 31,999 positions are stored, on 125 pages of 256; or in slots that grow by a quarter at a time
+    for family, capacity in (("llama", 125 * 256), ("mistral", 32000 + 8000)):
+        shape = variant(family, layers=32, kv_heads=8, heads=32, head_width=128)
+        assert rollouts.rows_at_once(shape, draws, CUDA, 80 << 30) == (80 << 30) // 4 // (
+            rollouts.position(huge, NARROW) * capacity + 32 * 256
+        )
 
 
 def test_shape_survives_its_own_config(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from r1kit.rollouts.attention import decode_attention_in_use
 from r1kit.rollouts.engine import Engine
 from r1kit.rollouts.jobs import Job
 from r1kit.rollouts.local import LocalSampler
+from r1kit.rollouts.paged import has_paged_step
 from r1kit.rollouts.protocol import SamplingParams
 from r1kit.types import Completion, Prompt
 
@@ -49,13 +50,18 @@ SIZES: dict[str, Any] = {
 FAMILIES = ("llama", "qwen2", "qwen3", "deepseek_v3", "llama_eager")
 
 
-@pytest.fixture(params=["compiled", "lowered", "module_tree"])
+@pytest.fixture(params=["compiled", "lowered", "module_tree", "paged"])
 def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How small models decode: by `rollouts/compiled.py`, `rollouts/lowered.py` or as all others do."""
+    """How small models decode: by `rollouts/compiled.py`, `rollouts/lowered.py`, as all others do, or by
+    `rollouts/paged.py` as on a CUDA device, on small pages.
+    """
     if request.param != "compiled":
         monkeypatch.setattr(local, "compiled_weights", lambda model: None)
     if request.param == "module_tree":
         monkeypatch.setattr(local, "lowered_forward", lambda model: None)
+    if request.param == "paged":
+        monkeypatch.setattr(local, "runs_paged", has_paged_step)
+        monkeypatch.setattr(local, "PAGE", 8)
 
 
 def make_model(family: str, **changes: Any) -> Any:

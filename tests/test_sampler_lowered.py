@@ -152,6 +152,6 @@ def test_rows_decoded_at_once_fit_into_four_gibibytes() -> None:
         # DeepSeek keeps what keys and values are computed from: 16 numbers, and 4 that turn
         assert position_bytes(make_model("deepseek_v3")) == 2 * (16 + 4) * 4
     assert rows_within_memory(model, 256, 100) == 1024
-    # memory grows by a quarter at a time; 80 tokens have drawing tables of 32 bytes each
-    assert rows_within_memory(model, 256, 100_000) == (4 << 30) // (256 * 125_000 + 32 * 80)
+    # 80 tokens have drawing tables of 32 bytes each
+    assert rows_within_memory(model, 256, 125_000) == (4 << 30) // (256 * 125_000 + 32 * 80)
     assert rows_within_memory(model, 256, 1 << 40) == 1

@@ -80,7 +80,8 @@ class Company:
 def sampling(shape: ModelShape, draws: Draws, arithmetic: Arithmetic, device_memory: int | None) -> Estimate:
     """A model that only samples."""
     held = {"process": process(shape, arithmetic), "weights": shape.parameters * arithmetic.number}
-    return Estimate((_sampling(shape, draws, arithmetic, device_memory, held),))
+    rows = rollouts.rows_at_once(shape, draws, arithmetic, device_memory)
+    return Estimate((_sampling(shape, draws, rows, arithmetic, held),))
 
 
 def supervised(
@@ -109,7 +110,8 @@ def reinforcement(
     held = _models(shape, company, arithmetic)
     if arithmetic.narrow or company.older:
         held["sampler"] = shape.parameters * arithmetic.number
-    drawn = _sampling(shape, draws, arithmetic, device_memory, held)
+    rows = rollouts.rows_at_once(shape, draws, arithmetic, device_memory)
+    drawn = _sampling(shape, draws, rows, arithmetic, held)
     batch = _BATCH_TOKEN * draws.responses * draws.length
     data = {"rollouts": rollouts.HELD_TOKEN * draws.responses * draws.new + batch}
     if company.older:
@@ -120,7 +122,10 @@ def reinforcement(
     if arithmetic.device == "cpu":
         left = {"activations": round(_LEFT * found.total)}
         drawn = Phase(drawn.name, {**drawn.parts, **left})
-    return Estimate((drawn, Phase("learning", _learning(shape, micro, found, held) | data)))
+    learning = _learning(shape, micro, found, held) | data
+    for name, size in rollouts.kept(shape, draws, rows, arithmetic).items():
+        learning[name] = learning.get(name, 0) + size
+    return Estimate((drawn, Phase("learning", learning)))
 
 
 def process(shape: ModelShape, arithmetic: Arithmetic) -> int:
@@ -154,13 +159,8 @@ def _learning(shape: ModelShape, micro: Micro, found: Cost, held: Mapping[str, i
 
 
 def _sampling(
-    shape: ModelShape,
-    draws: Draws,
-    arithmetic: Arithmetic,
-    device_memory: int | None,
-    held: Mapping[str, int],
+    shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic, held: Mapping[str, int]
 ) -> Phase:
-    rows = rollouts.rows_at_once(shape, draws, arithmetic, device_memory)
     work = {
         "sampler": held.get("sampler", 0) + rollouts.joined(shape, arithmetic),
         "cache": rollouts.cache(shape, draws, rows, arithmetic),

@@ -12,11 +12,14 @@ from r1kit.memory.activations import Arithmetic
 from r1kit.memory.shapes import ModelShape
 from r1kit.rollouts.cache import most_capacity
 from r1kit.rollouts.memory import MOST_ROWS, ROWS_MEMORY, rows_within
+from r1kit.rollouts.paged_attention import PAGE, width_fits
+from r1kit.rollouts.pages import row_pages
 
 HELD_TOKEN = 104
 """Bytes of one token of a finished response: three places in tuples, an int and two floats, as CPython
 3.11-3.13 has them (8 each, 32, 24 each)."""
 _RECORD = 16  # bytes on the device for one token drawn: its id and two float32
+_DRAW = 16  # bytes of a draw's float32 tables, for each row and token of the vocabulary
 _WIDTHS = 16  # positions attended to are a multiple of it
 _HEAD_MULTIPLE = 8  # head widths of the compiled step
 _VALUE_MULTIPLE = 16  # numbers of a value that it stores
@@ -48,13 +51,21 @@ def position(shape: ModelShape, arithmetic: Arithmetic) -> int:
 def rows_at_once(shape: ModelShape, draws: Draws, arithmetic: Arithmetic, device_memory: int | None) -> int:
     """Rows that the sampler decodes at once; `device_memory` is that of a CUDA device in bytes."""
     memory = ROWS_MEMORY if device_memory is None else device_memory // 4
-    within = rows_within(memory, position(shape, arithmetic), draws.length, shape.vocabulary)
+    paged = is_paged(shape, arithmetic)
+    capacity = row_pages(draws.length, PAGE) * PAGE if paged else most_capacity(draws.length)
+    within = rows_within(memory, position(shape, arithmetic), capacity, shape.vocabulary)
     return min(within, MOST_ROWS, draws.responses)
 
 
 def is_compiled(shape: ModelShape, arithmetic: Arithmetic) -> bool:
     """Whether a decoding step is one compiled call (`rollouts/compiled.py`), on a processor with MKL."""
     return arithmetic.is_small(shape) and shape.family != "mistral" and shape.head_width % _HEAD_MULTIPLE == 0
+
+
+def is_paged(shape: ModelShape, arithmetic: Arithmetic) -> bool:
+    """Whether the sampler decodes on pages (`rollouts/paged.py`), as on a newer CUDA device in 16 bits."""
+    narrow_device = arithmetic.device == "cuda" and arithmetic.narrow
+    return narrow_device and shape.family != "mistral" and width_fits(shape.head_width)
 
 
 def capacities(draws: Draws) -> tuple[int, int]:
@@ -78,6 +89,12 @@ def blocks(draws: Draws, rows: int) -> int:
     return rows * -(-draws.new // BLOCK) + prompts * -(-(draws.prompt - 1) // BLOCK)
 
 
+def pages(draws: Draws, rows: int) -> int:
+    """Pages of a paged cache: each row's own, those that are a prompt's throughout once, and nobody's."""
+    shared, prompts = (draws.prompt - 1) // PAGE, min(rows, -(-draws.responses // draws.group))
+    return 1 + rows * (row_pages(draws.length, PAGE) - shared) + prompts * shared
+
+
 def block(shape: ModelShape, arithmetic: Arithmetic) -> int:
     """Bytes of a block: keys and values of all layers at `BLOCK` positions, values in whole vectors."""
     widths = shape.head_width + -(-shape.head_width // _VALUE_MULTIPLE) * _VALUE_MULTIPLE
@@ -85,10 +102,12 @@ def block(shape: ModelShape, arithmetic: Arithmetic) -> int:
 
 
 def cache(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:
-    """Bytes of the cache at its largest: with a compiled step all blocks, otherwise all rows, and while they
-    grow one layer's keys twice."""
+    """Bytes of the cache at its largest: with a compiled step all blocks, with a paged one all pages,
+    otherwise all rows, and while they grow one layer's keys twice."""
     if is_compiled(shape, arithmetic):
         return blocks(draws, rows) * block(shape, arithmetic)
+    if is_paged(shape, arithmetic):
+        return pages(draws, rows) * PAGE * position(shape, arithmetic)
     last, before = capacities(draws)
     return rows * (position(shape, arithmetic) * last + arithmetic.number * shape.kv_width * before)
 
@@ -98,17 +117,49 @@ def drawing(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) 
     weights and their sums (16); 4 more at other temperatures than 1. With top-k or top-p, where every token
     may stay: two tables of 64-bit places, and two of 32 bits. And one layer's activations, e(4D + 3F).
 
-    A compiled step has float32 logits, from which it draws row by row, and what one
-    layer multiplies in (e) and out (4).
+    A compiled step has float32 logits, from which it draws row by row, and what one layer multiplies in (e)
+    and out (4). A paged one takes it twice, since the first step of each number of rows is no graph.
     """
     e, vocabulary = arithmetic.number, shape.vocabulary
-    of_draw = 16 + (4 if draws.warmed else 0) + (24 if draws.filtered else 0)
     if not is_compiled(shape, arithmetic):
-        layer = e * (4 * shape.width + 3 * shape.feed_forward)
-        return rows * ((e + of_draw) * vocabulary + layer)
+        filtering = 24 * vocabulary * rows if draws.filtered else 0
+        return _logits_and_draw(shape, draws, rows, e) + filtering + captured(shape, draws, rows, arithmetic)
     layer = (4 + e) * (shape.width + shape.query_width + 2 * shape.kv_width)
     layer += (8 + e) * shape.feed_forward
     return rows * (4 * vocabulary + layer)
+
+
+def captured(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> int:
+    """Bytes that the graphs of paged steps have for themselves: those of the largest number of rows. A draw
+    from filtered tokens is in none.
+    """
+    if not is_paged(shape, arithmetic):
+        return 0
+    e = arithmetic.number
+    whole, of_draw = _logits_and_draw(shape, draws, rows, e), _of_draw(draws) * shape.vocabulary * rows
+    return whole - of_draw if draws.filtered else whole
+
+
+def _logits_and_draw(shape: ModelShape, draws: Draws, rows: int, e: int) -> int:
+    layer = e * (4 * shape.width + 3 * shape.feed_forward)
+    return rows * ((e + _of_draw(draws)) * shape.vocabulary + layer)
+
+
+def _of_draw(draws: Draws) -> int:
+    return _DRAW + (4 if draws.warmed else 0)
+
+
+def kept(shape: ModelShape, draws: Draws, rows: int, arithmetic: Arithmetic) -> dict[str, int]:
+    """Bytes, by the parts of an estimate, that a sampler keeps between its calls: of a paged one all pages,
+    joined weights and graphs, so that the graphs stay true.
+    """
+    if not is_paged(shape, arithmetic):
+        return {}
+    return {
+        "sampler": joined(shape, arithmetic),
+        "cache": cache(shape, draws, rows, arithmetic),
+        "logits": captured(shape, draws, rows, arithmetic),
+    }
 
 
 def results(draws: Draws, rows: int) -> int:
@@ -118,7 +169,12 @@ def results(draws: Draws, rows: int) -> int:
 
 
 def joined(shape: ModelShape, arithmetic: Arithmetic) -> int:
-    """Bytes of the weights that decoding small models on a CPU lays out anew: all matrices, and the head."""
+    """Bytes of the weights that decoding small models on a CPU lays out anew: all matrices, and the head; and
+    of those that a paged step joins: of queries, keys and values, of gate and up.
+    """
+    if is_paged(shape, arithmetic):
+        outputs = shape.query_width + 2 * shape.kv_width + 2 * shape.feed_forward
+        return arithmetic.number * shape.layers * shape.width * outputs
     if not is_compiled(shape, arithmetic):
         return 0
     return arithmetic.number * (shape.layers * shape.layer_matrices + shape.vocabulary * shape.width)

@@ -20,7 +20,8 @@ from torch import Tensor
 from r1kit.kernels.arrays import as_array
 from r1kit.models.llama_like import FIXED_ROTATIONS
 from r1kit.rollouts.blocks import BlockCache
-from r1kit.rollouts.lowered import LoweredLayer, Product, lowered_layers
+from r1kit.rollouts.layers import Product, WrittenLayer
+from r1kit.rollouts.lowered import lowered_layers
 from r1kit.rollouts.protocol import SamplingParams
 
 _HEAD_MULTIPLE = 8  # head widths that the kernels take
@@ -31,7 +32,7 @@ _POSITIONS = 256  # by which the table of angles grows
 class CompiledWeights:
     """The weights of now of a model, in the form in which steps read them: see `compiled_weights`."""
 
-    def __init__(self, model: Any, layers: Sequence[LoweredLayer], product: int) -> None:
+    def __init__(self, model: Any, layers: Sequence[WrittenLayer], product: int) -> None:
         from r1kit.kernels import decoding  # Numba takes a third of a second to import
 
         decoder, config = model.model, model.config
@@ -89,7 +90,7 @@ def compiled_weights(model: Any) -> CompiledWeights | None:
     return CompiledWeights(model, layers, product)
 
 
-def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
+def _alike(model: Any, layers: Sequence[WrittenLayer]) -> bool:
     """Whether all layers have the same constants, and the head draws tokens that the table knows."""
     epsilons = {norm.epsilon for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm)}
     scalings = {layer.scaling for layer in layers}
@@ -99,7 +100,7 @@ def _alike(model: Any, layers: Sequence[LoweredLayer]) -> bool:
     return one and epsilons == {model.model.norm.variance_epsilon}
 
 
-def _head_width(model: Any, layers: Sequence[LoweredLayer]) -> int:
+def _head_width(model: Any, layers: Sequence[WrittenLayer]) -> int:
     heads = model.config.num_attention_heads + 2 * model.config.num_key_value_heads
     width: int = layers[0].qkv.weight.shape[1] // heads
     return width

@@ -22,15 +22,19 @@ from r1kit import seeds as seed_paths
 from r1kit.errors import ModelError
 from r1kit.rollouts import stopping
 from r1kit.rollouts.attention import decode_attention_in_use
-from r1kit.rollouts.cache import context_limit
+from r1kit.rollouts.cache import context_limit, most_capacity
 from r1kit.rollouts.compiled import CompiledWeights, compiled_weights
 from r1kit.rollouts.compiled_engine import CompiledEngine
 from r1kit.rollouts.engine import Engine
 from r1kit.rollouts.jobs import Job, Response
 from r1kit.rollouts.lowered import lowered_forward
 from r1kit.rollouts.memory import position_bytes, rows_within_memory
+from r1kit.rollouts.paged import PagedDecoder, Room, runs_paged
+from r1kit.rollouts.paged_attention import PAGE
+from r1kit.rollouts.paged_engine import PagedEngine, room_for
+from r1kit.rollouts.pages import row_pages
 from r1kit.rollouts.protocol import Finished, SamplingParams
-from r1kit.rollouts.threads import decode, most_threads
+from r1kit.rollouts.threads import AnyEngine, decode, most_threads
 from r1kit.types import Completion, Prompt
 
 
@@ -44,7 +48,8 @@ class LocalSampler:
         when they could take more than 4 GiB, on a CUDA device a quarter of its memory.
         dtype: number format to decode in. When it differs from the model's, the sampler keeps a converted
         copy of the weights, refreshed by `update`; otherwise it reads the model's own weights. While it
-        samples from a small model (see `compiled`), most of them are there a second time.
+        samples from a small model (see `compiled`), most of them are there a second time. On a CUDA device it
+        keeps the pages, joined weights and graphs of a paged step (see `paged`) between calls.
         apart: keep a copy in any case, so that it can sample while the model learns.
 
     Raises ModelError for a model whose cache or attention the sampler cannot represent.
@@ -76,6 +81,7 @@ class LocalSampler:
         self._known: int = source.get_input_embeddings().weight.shape[0]  # tokens
         self._ends = stopping.end_tokens(source, tokenizer)
         self._tables: dict[tuple[str, ...], Tensor] = {}
+        self._decoder: PagedDecoder | None = None
 
     def sample(
         self,
@@ -179,7 +185,7 @@ class LocalSampler:
         weights = compiled_weights(self._model)
         threads = 1 if weights is None else most_threads(len(jobs), self._rows)
 
-        def engine(part: Sequence[Job]) -> Engine | CompiledEngine:
+        def engine(part: Sequence[Job]) -> AnyEngine:
             return self._engine(part, params, weights, self._rows // threads)
 
         return decode(engine, jobs, threads, told)
@@ -194,7 +200,9 @@ class LocalSampler:
         longest = max(len(job.prompt) + job.limit for job in jobs)
         if self.max_batch is None:
             self._position = self._position or position_bytes(self._model)
-            self._rows = rows_within_memory(self._model, self._position, longest)
+            paged = runs_paged(self._model)
+            capacity = row_pages(longest, PAGE) * PAGE if paged else most_capacity(longest)
+            self._rows = rows_within_memory(self._model, self._position, capacity)
 
     def _engine(
         self,
@@ -203,15 +211,32 @@ class LocalSampler:
         weights: CompiledWeights | None,
         rows: int,
         steps: int | None = None,
-    ) -> Engine | CompiledEngine:
-        """The fastest that there is for the model with its weights of now."""
+    ) -> AnyEngine:
+        """The fastest that there is for the model with its weights of now; with `steps` for a stream, beside
+        which others may be made.
+        """
         codes_V = self._tables[params.stop]
         if weights is not None:
             return CompiledEngine(
                 self._model, self.tokenizer, params, jobs, codes_V, rows, weights, steps=steps
             )
+        if runs_paged(self._model):
+            decoder = self._paged(room_for(jobs, rows, PAGE), kept=steps is None)
+            return PagedEngine(self.tokenizer, params, jobs, codes_V, rows, decoder, steps=steps)
         forward = lowered_forward(self._model)
         return Engine(self._model, self.tokenizer, params, jobs, codes_V, rows, forward)
+
+    def _paged(self, room: Room, kept: bool) -> PagedDecoder:
+        """A decoder with at least this room; the one that is kept has room for all calls so far."""
+        if not kept:
+            return PagedDecoder(self._model, room, PAGE)
+        if self._decoder is not None:
+            if self._decoder.serves(self._model, room):
+                return self._decoder
+            room = self._decoder.room.extended(room)
+            self._decoder = None  # its memory goes before the next one's comes
+        self._decoder = PagedDecoder(self._model, room, PAGE)
+        return self._decoder
 
     def _completions(
         self, responses: Sequence[Response], prompts: Sequence[Prompt], params: SamplingParams

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from r1kit.rollouts.cache import most_capacity
 from r1kit.rollouts.jobs import prefill
 
 MOST_ROWS = 1024  # where memory allows; more do not make a laptop faster
@@ -19,8 +18,9 @@ def position_bytes(model: Any) -> int:
     return sum(states[0, :, 0].nbytes for layer in prefill(model, [(0, 0)]) for states in layer)
 
 
-def rows_within_memory(model: Any, position: int, positions: int) -> int:
-    """Rows of `positions` positions of `position` bytes each, with what drawing their next tokens takes.
+def rows_within_memory(model: Any, position: int, capacity: int) -> int:
+    """Rows with room for `capacity` positions of `position` bytes each, with what drawing their next tokens
+    takes.
 
     At least 1, at most `MOST_ROWS`.
     """
@@ -28,9 +28,9 @@ def rows_within_memory(model: Any, position: int, positions: int) -> int:
     if model.device.type == "cuda":
         memory = torch.cuda.get_device_properties(model.device).total_memory // 4
     vocabulary: int = model.get_output_embeddings().weight.shape[0]
-    return min(MOST_ROWS, rows_within(memory, position, positions, vocabulary))
+    return min(MOST_ROWS, rows_within(memory, position, capacity, vocabulary))
 
 
-def rows_within(memory: int, position: int, positions: int, vocabulary: int) -> int:
+def rows_within(memory: int, position: int, capacity: int, vocabulary: int) -> int:
     """Rows that `memory` bytes hold, at least 1; the rest as for `rows_within_memory`."""
-    return max(1, memory // (position * most_capacity(positions) + _DRAW_BYTES * vocabulary))
+    return max(1, memory // (position * capacity + _DRAW_BYTES * vocabulary))

@@ -16,6 +16,9 @@ from r1kit.models.threads import in_threads
 from r1kit.rollouts.compiled_engine import CompiledEngine
 from r1kit.rollouts.engine import Engine
 from r1kit.rollouts.jobs import Job, Response, by_prompt
+from r1kit.rollouts.paged_engine import PagedEngine
+
+AnyEngine = Engine | CompiledEngine | PagedEngine
 
 _LEAST = 16  # jobs of a thread: below, its steps cost as much as with these
 
@@ -26,7 +29,7 @@ def most_threads(jobs: int, rows: int) -> int:
 
 
 def decode(
-    make: Callable[[Sequence[Job]], Engine | CompiledEngine],
+    make: Callable[[Sequence[Job]], AnyEngine],
     jobs: Sequence[Job],
     threads: int,
     told: Callable[[Sequence[Response]], None] | None = None,
@@ -44,7 +47,7 @@ def decode(
 
 
 def _finish(
-    engine: Engine | CompiledEngine, told: Callable[[Sequence[Response]], None] | None, stop: Event
+    engine: AnyEngine, told: Callable[[Sequence[Response]], None] | None, stop: Event
 ) -> list[Response]:
     found: list[Response] = []
     with torch.inference_mode():  # holds for a thread
