@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from r1kit.kernels import drawing, floats, heads
+from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP, decoding, drawing, floats, heads
 from r1kit.kernels.arrays import as_array, call
 from r1kit.kernels.compiler import compiled
 from r1kit.kernels.products import product, product_address
@@ -216,6 +216,37 @@ def test_tokens_left_out_are_the_samplers(
     near = ((ranked.cumsum(1) - top_p * ranked.sum(1, keepdim=True)).abs() < 1e-9).any(1)
     assert not differs[~near].any()
     assert bool((differs.sum(1) <= 1).all())
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "kept"),
+    [
+        (0, 0.5, [1, 1, 0, 0, 0]),  # two of 4: the sum reaches the half with the second
+        (0, 0.500001, [1, 1, 1, 0, 0]),
+        (2, 0.5, [1, 0, 0, 0, 0]),  # one of the 2 that top-k leaves
+        (3, 0.9, [1, 1, 1, 0, 0]),
+        (0, 1e-9, [1, 0, 0, 0, 0]),
+        (0, 1.0, [1, 1, 1, 1, 1e-4]),
+    ],
+)
+def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_k: int, top_p: float, kept: list[float]) -> None:
+    weights = np.array([1, 1, 1, 1, 1e-4], np.float32)
+    total = 4.0 if top_p < 1 else float(weights.astype(np.float64).sum())
+    assert drawing.leave_out(weights, total, top_k, top_p) == pytest.approx(sum(kept), rel=1e-9)
+    assert weights.tolist() == pytest.approx(kept)
+
+
+def test_a_row_ends_by_its_token_before_it_ends_by_its_limit() -> None:
+    columns = 6
+    numbers = np.zeros((5, columns), np.int64)
+    rows = decoding.Rows(*numbers, np.full(columns, 9, np.uint8))
+    rows.tokens[:], rows.limits[:] = [0, 1, 2, 0, 1, 2], [1, 1, 1, 2, 2, 2]
+    slots = np.array([5, 0, 1, 2, 3])  # slot 4 has no row
+    codes = np.array([GOES_ON, ENDS, MAY_STOP], np.uint8)
+    assert decoding.advance(rows, slots, codes) == (3, 2)
+    assert slots[:3].tolist() == [5, 2, 3]
+    assert rows.fates.tolist() == [FULL, ENDS, MAY_STOP, GOES_ON, 9, MAY_STOP]
+    assert rows.counts.tolist() == rows.lengths.tolist() == [1, 1, 1, 1, 0, 1]
 
 
 @pytest.mark.parametrize("settings", [(5, 1.0), (0, 0.8), (9, 0.9), (1, 1.0)])

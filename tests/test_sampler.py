@@ -209,6 +209,30 @@ def test_each_distinct_prompt_is_prefilled_once(monkeypatch: pytest.MonkeyPatch)
     assert [group[0].prompt_tokens for group in groups] == [one.tokens, two.tokens, one.tokens]
 
 
+@pytest.mark.usefixtures("step")
+def test_what_ends_a_response_at_its_limit_is_told() -> None:
+    model, tokenizer = make_model("llama"), make_tokenizer()
+    model.generation_config.eos_token_id = model.config.eos_token_id = tokenizer.eos_token = None
+    (prompt,) = prompts(9)
+    drawn = generated(model, prompt, 20)
+    letters = [tokenizer.decode([token]) for token in drawn]
+    place = next(i for i in range(3, 20) if letters[i].isalnum() and letters[i] not in "".join(letters[:i]))
+    letter = letters[place]
+
+    def finish(limit: int, *stop: str) -> tuple[int, str]:
+        params = SamplingParams(max_new_tokens=limit, temperature=0.0, stop=stop)
+        ((completion,),) = LocalSampler(model, tokenizer).sample([prompt], 1, params, [0])
+        return len(completion.tokens), completion.finish
+
+    assert finish(place + 1) == (place + 1, "length")
+    assert finish(place + 1, letter) == (place + 1, "stop")
+    assert finish(place + 1, "\N{SNOWMAN}" + letter) == (place + 1, "length")  # it looked like one
+    assert finish(place, letter) == (place, "length")
+    model.generation_config.eos_token_id = drawn[place]
+    assert finish(place + 1) == (place + 1, "stop")
+    assert finish(place + 5) == (place + 1, "stop")
+
+
 def test_growing_cache_keeps_what_it_holds() -> None:
     model, asked = make_model("llama"), prompts(3, 20)
     params = SamplingParams(max_new_tokens=100, temperature=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ def test_rows_that_leave_and_enter_while_the_cache_grows_keep_their_own_past(slo
                 least, most = blocks_of(engine)
                 assert least <= engine.compiled.cache.blocks_in_use <= most
         assert found == expected
+        assert len(engine.compiled.cache._lengths) <= slots + 1  # places of prompts are taken again
 
 
 @pytest.mark.usefixtures("poisoned")
@@ -69,7 +71,10 @@ def test_groups_that_enter_in_handfuls_share_their_prompts_while_they_live(slots
     engine = engine_of(model, SamplingParams(temperature=0.0), jobs, codes, slots)
     with torch.inference_mode(), decode_attention_in_use(model):
         while engine.busy:
-            for response in engine.step():
+            finished = engine.step()
+            prompts_of_rows = [job.prompt for job in map(engine.jobs.__getitem__, engine.live) if job]
+            assert len(list(groupby(prompts_of_rows))) == len(set(prompts_of_rows))  # beside each other
+            for response in finished:
                 prompt, sample = divmod(response.job.index, 8)
                 assert response.tokens == expected[prompt][: limits[sample]]
             least, most = blocks_of(engine)

@@ -57,7 +57,7 @@ def leave_out(weights: Any, total: Any, top_k: Any, top_p: Any) -> Any:
     summed, wanted = np.float64(0.0), total if top_p >= 1.0 else top_p * total
     for rank in range(most):
         weight = -lightness[order[rank]]
-        if rank > 0 and top_p < 1.0 and summed >= wanted:
+        if top_p < 1.0 and summed >= wanted:
             break
         weights[tokens[order[rank]]] = weight
         summed += np.float64(weight)
