@@ -171,6 +171,21 @@ def test_a_kernel_is_used_where_its_numbers_are_right(
         kernel_agrees.cache_clear()
 
 
+def test_memory_that_runs_out_says_nothing_about_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*args: Any, **settings: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("no room")
+
+    what = torch.device("cpu"), torch.bfloat16, 4, 2, 64
+    try:
+        monkeypatch.setattr(varlen, "varlen_attn", exhausted)
+        with pytest.raises(torch.OutOfMemoryError):
+            kernel_agrees(*what)
+        monkeypatch.setattr(varlen, "varlen_attn", unsplit)
+        assert kernel_agrees(*what)
+    finally:
+        kernel_agrees.cache_clear()
+
+
 def test_more_room_comes_with_some_to_spare() -> None:
     room = Room(slots=8, pages=33, width=6, tokens=9)
     assert room.extended(Room(8, 20, 6, 9)) is room

@@ -66,6 +66,8 @@ def kernel_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads
         found, right = (attend(query, keys, values, paging, 0.1) for attend in (by_kernel, gathered))
         away = float((found - right).abs().max())
         told = "" if away < _AWAY else f"its results are up to {away:.2g} away from those of plain operations"
+    except torch.OutOfMemoryError:
+        raise  # says nothing about the kernel, and would be remembered
     except RuntimeError as error:
         told = " ".join(str(error).split())[:300]
     if told:
