@@ -166,8 +166,8 @@ def decode(
     weights: Any, numbers: Any, buffers: Any, lanes: Any, rows: Any, past: Any, cosine: Any, sine: Any,
     params: Any, codes: Any, steps: Any, fewest: Any, drawn: Any, logprobs: Any,
 ) -> Any:  # fmt: skip
-    """Up to `steps` tokens for each row in `past.slots`, which must have the blocks for them: `step`,
-    `drawing.draw` and `advance`, again and again.
+    """Up to `steps` tokens for each row in `past.slots`, which must have the blocks for them as far as its
+    limit: `step`, `drawing.draw` and `advance`, again and again.
 
     It ends before where rows may have stopped, or where no more than `fewest` rows go on. Returns how many go
     on or may have stopped: they come first in `past.slots`. params: see `draw`; codes (V,) uint8: of each

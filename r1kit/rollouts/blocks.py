@@ -21,15 +21,12 @@ from r1kit.kernels.arrays import as_array
 if TYPE_CHECKING:
     from r1kit.kernels.attending import Past
 
-_PIECE = (
-    32 << 20
-)  # bytes asked for at once, at least: such memory the C library gives back at once, mallopt(3)
+_PIECE = 32 << 20  # bytes asked for at once, at least: the C library gives these back at once, mallopt(3)
 _LINE = 64  # bytes: blocks begin with one
 _NO_PROMPT = 0  # the prompt of rows that have none: it has no positions
 
 
-Prefilled = Sequence[tuple[NDArray[Any], NDArray[Any]]]
-"""Keys and values of each layer, (U, K, T, W)."""
+_States = Sequence[tuple[NDArray[Any], NDArray[Any]]]  # keys and values of each layer, (U, K, T, W)
 
 
 class BlockCache:
@@ -62,7 +59,7 @@ class BlockCache:
         return sum(len(piece) // self.block_bytes for piece in self._pieces) - len(self._free)
 
     def past(self, slots: NDArray[np.int64]) -> Past:
-        """What the rows in `slots` attend to; it is not true any more once one of them leaves."""
+        """What the rows in `slots` attend to, until the next `reserve`, `enter` or `leave`."""
         from r1kit.kernels.attending import Past
 
         return Past(slots, self._prompts, self._lengths, self._shared, self._blocks)
@@ -115,7 +112,7 @@ class BlockCache:
         """The blocks of prompts, and how many each has."""
         return self._shared[places], -(-self._lengths[places] // BLOCK)
 
-    def _stored(self, prompt: tuple[int, ...], u: int, prefilled: Prefilled) -> int:
+    def _stored(self, prompt: tuple[int, ...], u: int, prefilled: _States) -> int:
         """The place of a prompt; what was prefilled is written into blocks unless it is there."""
         length = len(prompt) - 1
         if length == 0:
@@ -133,7 +130,7 @@ class BlockCache:
             self._write(int(self._shared[place, block]), u, block * BLOCK, length, prefilled)
         return place
 
-    def _write(self, address: int, u: int, begin: int, end: int, prefilled: Prefilled) -> None:
+    def _write(self, address: int, u: int, begin: int, end: int, prefilled: _States) -> None:
         """Keys and values of prompt `u` from position `begin` on, into a block."""
         count, width = min(BLOCK, end - begin), self._width
         block = self._view(address)

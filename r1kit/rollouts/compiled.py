@@ -38,6 +38,7 @@ class CompiledWeights:
         decoder, config = model.model, model.config
         self.dtype: torch.dtype = model.dtype
         self.layers = len(layers)
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
         self.key_heads: int = config.num_key_value_heads
         self.query_heads: int = config.num_attention_heads
         self.width = _head_width(model, layers)
@@ -151,7 +152,7 @@ class CompiledStep:
         """See `decoding.decode`."""
         weights = self._weights
         cosine, sine = weights.angles(int(self.rows.lengths[slots].max()) + steps)
-        how = float(params.temperature), int(params.top_k), float(params.top_p)
+        how = float(params.temperature), min(params.top_k, len(codes_V)), float(params.top_p)
         live: int = self._decode(
             weights.arrays, weights.numbers, self._buffers, self._lanes, self.rows, self.cache.past(slots),
             cosine, sine, how, codes_V, steps, fewest, drawn_BT, logprobs_BT2,

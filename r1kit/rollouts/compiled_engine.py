@@ -22,7 +22,8 @@ from r1kit.rollouts.engine import enough_free
 from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, responses
 from r1kit.rollouts.protocol import SamplingParams
 
-_DRAWN = 2048  # tokens of all rows in one call: half a second of the largest models that have such steps
+_DRAWN = 2048  # tokens of all rows in one call, half a second with so many parameters; fewer with more
+_PARAMETERS = 5_000_000
 _STEPS = 64  # most in one call, for few rows
 _OUTPUT_CHUNK = 256  # columns by which the record of drawn tokens grows
 
@@ -33,7 +34,7 @@ class CompiledEngine:
     Args:
         model, tokenizer, params, jobs, codes_V, max_batch: see `Engine`.
         weights: the model's weights of now.
-        steps: most steps in one call of `step`; None: as many as `_DRAWN` and `_STEPS` let it make.
+        steps: most steps in one call of `step`; fewer where `_DRAWN` or `_STEPS` is reached before.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class CompiledEngine:
         codes_V: Tensor,
         max_batch: int,
         weights: CompiledWeights,
-        steps: int | None = None,
+        steps: int = _STEPS,
     ) -> None:
-        self.tokenizer, self.params, self.most_steps = tokenizer, params, steps
+        self.tokenizer, self.params, self.most_steps = tokenizer, params, min(steps, _STEPS)
+        self.most_drawn = _DRAWN * _PARAMETERS // max(_PARAMETERS, weights.parameters)
         self.codes_V: NDArray[np.uint8] = codes_V.numpy()
         self.waiting = Waiting(model, jobs)
         self.slots = min(max_batch, len(jobs))
@@ -99,7 +101,8 @@ class CompiledEngine:
         """Let live rows draw tokens; the slots of those that go on or may have stopped."""
         slots, rows = self.live.copy(), self.compiled.rows
         left = rows.limits[slots] - rows.counts[slots]
-        steps = min(int(left.max()), self.most_steps or min(_STEPS, -(-_DRAWN // len(slots))))
+        steps = min(int(left.max()), self.most_steps, -(-self.most_drawn // len(slots)))
+        assert steps > 0
         self._make_room(int(rows.counts[slots].max()) + steps)
         self.compiled.cache.reserve(slots, rows.lengths[slots] + np.minimum(left, steps))
         fewest = self.slots - enough_free(self.slots) if self.waiting else 0
@@ -107,6 +110,11 @@ class CompiledEngine:
             slots, self.params, self.codes_V, steps, fewest, self.drawn_BT, self.logprobs_BT2
         )
         return slots[:live]
+
+    def _job(self, slot: int) -> Job:
+        job = self.jobs[slot]
+        assert job is not None
+        return job
 
     def _make_room(self, columns: int) -> None:
         """In the record of drawn tokens."""
@@ -120,8 +128,7 @@ class CompiledEngine:
         """The responses of the rows in `before` that have ended."""
         rows = self.compiled.rows
         for slot in before[rows.fates[before] == MAY_STOP].tolist():
-            job = self.jobs[slot]
-            assert job is not None
+            job = self._job(slot)
             if stopping.stopped(self.tokenizer, job.prompt, self.tokens(slot), self.params.stop):
                 rows.fates[slot] = ENDS
             else:
@@ -132,7 +139,7 @@ class CompiledEngine:
             return []
         counts, ended = rows.counts[leaving], rows.fates[leaving] == ENDS
         longest = int(counts.max())
-        jobs = [job for job in map(self.jobs.__getitem__, leaving.tolist()) if job is not None]
+        jobs = [self._job(slot) for slot in leaving.tolist()]
         drawn, logprobs = self.drawn_BT[leaving, :longest], self.logprobs_BT2[leaving, :longest]
         self.compiled.cache.leave(leaving)
         for slot in leaving.tolist():

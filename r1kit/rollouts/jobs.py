@@ -148,8 +148,7 @@ def responses(
             " (lower learning_rate), or the number format is too narrow (precision: float32)"
         )
     found = []
-    for place, job in enumerate(jobs):
-        count = int(counts[place])
+    for place, (job, count) in enumerate(zip(jobs, counts.tolist(), strict=True)):
         plain, sampled = logprobs[place, :count].T.tolist()
         finish: Finish = "stop" if stopped[place] else "length"
         found.append(

@@ -37,6 +37,8 @@ from r1kit.rollouts.protocol import Finished, SamplingParams
 from r1kit.rollouts.threads import AnyEngine, decode, most_threads
 from r1kit.types import Completion, Prompt
 
+_SOON = 8  # tokens of a row after which at most ended responses are told where they are graded meanwhile
+
 
 class LocalSampler:
     """A `Sampler` on the model's own device.
@@ -65,6 +67,8 @@ class LocalSampler:
         apart: bool = False,
     ) -> None:
         source: Any = model
+        if max_batch is not None and max_batch < 1:
+            raise ModelError(f"max_batch {max_batch}: at least one row has to be decoded at once")
         if source.config._attn_implementation not in ("sdpa", "eager"):
             raise ModelError(
                 f"attention {source.config._attn_implementation!r} is not supported by the local sampler: "
@@ -127,7 +131,7 @@ class LocalSampler:
         with self._decoding():
             job = self._job(0, prompt, params, seed_paths.derive(seed, 0))
             self._prepare([job], params)
-            engine = self._engine([job], params, compiled_weights(self._model), self._rows, steps=1)
+            engine = self._engine([job], params, compiled_weights(self._model), self._rows, stream=True)
         version = self.version
         while True:
             if self.version != version:
@@ -186,7 +190,7 @@ class LocalSampler:
         threads = 1 if weights is None else most_threads(len(jobs), self._rows)
 
         def engine(part: Sequence[Job]) -> AnyEngine:
-            return self._engine(part, params, weights, self._rows // threads)
+            return self._engine(part, params, weights, self._rows // threads, told is not None)
 
         return decode(engine, jobs, threads, told)
 
@@ -210,19 +214,22 @@ class LocalSampler:
         params: SamplingParams,
         weights: CompiledWeights | None,
         rows: int,
-        steps: int | None = None,
+        soon: bool = False,
+        stream: bool = False,
     ) -> AnyEngine:
-        """The fastest that there is for the model with its weights of now; with `steps` for a stream, beside
-        which others may be made.
+        """The fastest that there is for the model with its weights of now.
+
+        Args:
+            soon: whether somebody wants responses soon after they end.
+            stream: each token by itself; other engines may be made and used beside this one.
         """
         codes_V = self._tables[params.stop]
+        most: dict[str, int] = {"steps": 1} if stream else {"steps": _SOON} if soon else {}
         if weights is not None:
-            return CompiledEngine(
-                self._model, self.tokenizer, params, jobs, codes_V, rows, weights, steps=steps
-            )
+            return CompiledEngine(self._model, self.tokenizer, params, jobs, codes_V, rows, weights, **most)
         if runs_paged(self._model):
-            decoder = self._paged(room_for(jobs, rows, PAGE), kept=steps is None)
-            return PagedEngine(self.tokenizer, params, jobs, codes_V, rows, decoder, steps=steps)
+            decoder = self._paged(room_for(jobs, rows, PAGE), kept=not stream)
+            return PagedEngine(self.tokenizer, params, jobs, codes_V, rows, decoder, **most)
         forward = lowered_forward(self._model)
         return Engine(self._model, self.tokenizer, params, jobs, codes_V, rows, forward)
 

@@ -40,7 +40,7 @@ class PagedEngine:
     Args:
         tokenizer, params, jobs, codes_V, max_batch: see `Engine`.
         decoder: of the model, with `room_for` these jobs; nobody else may use it meanwhile.
-        steps: most steps in one call of `step`; None: as many as `_STEPS`.
+        steps: most steps in one call of `step`.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class PagedEngine:
         codes_V: Tensor,
         max_batch: int,
         decoder: PagedDecoder,
-        steps: int | None = None,
+        steps: int = _STEPS,
     ) -> None:
         self.tokenizer, self.params = tokenizer, params
-        self.most_steps = 1 if params.stop else steps or _STEPS
+        self.most_steps = 1 if params.stop else steps
         self.waiting = Waiting(decoder.model, jobs)
         self.slots = min(max_batch, len(jobs))
         self.decoder = decoder
