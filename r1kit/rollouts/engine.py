@@ -60,9 +60,8 @@ class Engine:
         self.live: list[Job] = []
         # per slot, on the device: next input token, cached length, tokens drawn, seed
         self.state_4B = torch.zeros(4, self.slots, dtype=torch.int64, device=self.device)
-        self.lengths: NDArray[np.int64] = np.zeros(
-            self.slots, np.int64
-        )  # mirrors, to need no synchronisation
+        # mirrors, to need no synchronisation
+        self.lengths: NDArray[np.int64] = np.zeros(self.slots, np.int64)
         self.counts: NDArray[np.int64] = np.zeros(self.slots, np.int64)
         self.limits: NDArray[np.int64] = np.zeros(self.slots, np.int64)
         self.drawn_BT = torch.zeros(self.slots, 0, dtype=torch.int64, device=self.device)

@@ -287,8 +287,7 @@ def converted_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of `model` with floating-point parameters in `dtype`; ties are kept.
 
     Parameters are converted while they are copied, so the peak is the model plus the copy. Buffers keep their
-    own
-    format: rotary frequencies and routing biases lose too much in 16 bits.
+    own format: rotary frequencies and routing biases lose too much in 16 bits.
     """
     memo: dict[int, Any] = {
         id(p): nn.Parameter(p.detach().to(dtype, copy=True), requires_grad=False)
