@@ -30,9 +30,8 @@ def leave_out(weights: Any, total: Any, top_k: Any, top_p: Any) -> Any:
     vocabulary = weights.shape[0]
     limited = 0 < top_k < vocabulary
     first = _first_highest(weights, highest(weights))
-    if (
-        top_p < 1.0 and weights[first] >= top_p * total
-    ):  # sorting is dear, and most rows are sure of one token
+    # sorting is dear, and most rows are sure of one token
+    if top_p < 1.0 and weights[first] >= top_p * total:
         heaviest = weights[first]
         for v in range(vocabulary):
             weights[v] = np.float32(0.0)

@@ -18,8 +18,7 @@ from torch import Tensor
 from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP
 from r1kit.rollouts import stopping
 from r1kit.rollouts.compiled import CompiledStep, CompiledWeights
-from r1kit.rollouts.engine import enough_free
-from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, responses
+from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, enough_free, responses
 from r1kit.rollouts.protocol import SamplingParams
 
 _DRAWN = 2048  # tokens of all rows in one call, half a second with so many parameters; fewer with more
@@ -66,10 +65,8 @@ class CompiledEngine:
 
     def step(self) -> list[Response]:
         """Admit what fits, draw tokens for every live row, and return the responses that this finished."""
-        free = self.slots - len(self.live)
-        if self.waiting and (free == self.slots or free >= enough_free(self.slots)):
-            for entering in self.waiting.enter(free):
-                self._enter(entering)
+        for entering in self.waiting.admit(len(self.live), self.slots):
+            self._enter(entering)
         before = self.live
         self.live = self._decoded()
         return self._retire(before)

@@ -30,11 +30,6 @@ _POSITIONS = 16  # attended to in multiples
 _OUTPUT_CHUNK = 256  # columns by which the record of drawn tokens grows
 
 
-def enough_free(slots: int) -> int:
-    """Free slots for which waiting jobs are let in: an eighth, so that they enter together."""
-    return max(1, slots // 8)
-
-
 class Engine:
     """Decodes a list of jobs. Call `step` until `busy` is False; each call returns what finished in it."""
 
@@ -74,10 +69,8 @@ class Engine:
 
     def step(self) -> list[Response]:
         """Admit what fits, draw one token for every live row, and return the responses that this finished."""
-        free = self.slots - len(self.live)
-        if self.waiting and (not self.live or free >= enough_free(self.slots)):
-            for entering in self.waiting.enter(free):
-                self._enter(entering)
+        for entering in self.waiting.admit(len(self.live), self.slots):
+            self._enter(entering)
         self._decode()
         return self._retire()
 

@@ -68,6 +68,12 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._queue)
 
+    def admit(self, live: int, slots: int) -> Iterator[Entering]:
+        """Jobs for free slots beside `live` rows: none until `enough_free`, or until nobody lives."""
+        free = slots - live
+        if self and (not live or free >= enough_free(slots)):
+            yield from self.enter(free)
+
     def enter(self, most: int) -> Iterator[Entering]:
         """The next jobs, `most` of them or as many as there are."""
         jobs = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
@@ -84,6 +90,11 @@ class Waiting:
                 place = batch.index(self._queue[0].prompt)
                 rest = [(k[place : place + 1].clone(), v[place : place + 1].clone()) for k, v in prefilled]
                 self._kept = (batch[place], rest)
+
+
+def enough_free(slots: int) -> int:
+    """Free slots for which waiting jobs are let in: an eighth, so that they enter together."""
+    return max(1, slots // 8)
 
 
 def _entering(jobs: list[Job], prompts: list[tuple[int, ...]], prefilled: Prefilled) -> Entering:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP
 from r1kit.rollouts import stopping
-from r1kit.rollouts.engine import enough_free
 from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, responses
 from r1kit.rollouts.paged import COUNT, FATE, PagedDecoder, Room
 from r1kit.rollouts.pages import PageBook, Row, pages_needed, row_pages
@@ -70,10 +69,8 @@ class PagedEngine:
 
     def step(self) -> list[Response]:
         """Admit what fits, draw tokens for every live row, and return the responses that this finished."""
-        free = self.slots - len(self.live)
-        if self.waiting and (not self.live or free >= enough_free(self.slots)):
-            for entering in self.waiting.enter(free):
-                self._enter(entering)
+        for entering in self.waiting.admit(len(self.live), self.slots):
+            self._enter(entering)
         left = [row.job.limit - count for row, count in zip(self.live, self.counts.tolist(), strict=True)]
         for _ in range(min(self.most_steps, max(left))):
             self.decoder.step(len(self.live), self.params)
