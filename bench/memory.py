@@ -32,6 +32,12 @@ MODELS = {
     "qwen2-20M": _PLAIN
     | {"model_type": "qwen2", "vocab_size": 16384, "hidden_size": 384, "intermediate_size": 1024}
     | {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 8, "head_dim": 64},
+    "qwen2-2M": _PLAIN
+    | {"model_type": "qwen2", "vocab_size": 2048, "hidden_size": 192, "intermediate_size": 512}
+    | {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 5},
+    "llama-12M": _PLAIN
+    | {"model_type": "llama", "vocab_size": 8192, "hidden_size": 320, "intermediate_size": 896}
+    | {"num_attention_heads": 5, "num_key_value_heads": 5, "num_hidden_layers": 7, "head_dim": 64},
     "llama-50M": _PLAIN
     | {"model_type": "llama", "vocab_size": 32000, "hidden_size": 512, "intermediate_size": 1408}
     | {"num_attention_heads": 8, "num_key_value_heads": 2, "num_hidden_layers": 12, "head_dim": 64},
@@ -83,6 +89,11 @@ CASES = (
     _sft("llama-50M", 512, 2048),
     _sft("llama-50M", 512, 2048, "gradient_checkpointing=true"),
     Case("laptop-zero", "evaluation", "micro", ("evaluation.max_new_tokens=200",)),
+    # shapes and settings to which nothing was fitted
+    _sft("qwen2-2M", 1024, 8192, "gradient_checkpointing=true", "precision=float32"),
+    _rl("llama-12M", 8, 300, 8192, "group_size=16"),
+    _sft("llama-12M", 256, 4096, "precision=float32"),
+    _rl("llama-50M", 4, 100, 1024, "group_size=8", "batch.gradient_checkpointing=true"),
 )
 
 

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from r1kit.errors import ModelError
+from r1kit.learning.learner import prepare_for_training
 from r1kit.learning.microbatches import one_packed_row, padded_for_written, padded_in_few_shapes
 from r1kit.memory import activations, estimate, rollouts, written
 from r1kit.memory.activations import Arithmetic
@@ -118,6 +119,29 @@ def test_activations_of_written_layers_are_what_is_kept(
     kept = written.kept_by_layer(variant(family), 3 * (length - 1), arithmetic)
     weights = written.layer_weights(variant(family), arithmetic)
     assert two - one == pytest.approx(sum(kept) + weights, rel=0.003)
+    again = [
+        kept_by_autograd(variant(family, layers=n), 4, length, arithmetic, real=3, checkpointing=True)
+        for n in (1, 2)
+    ]
+    assert again[0] == one
+    assert again[1] - again[0] == pytest.approx(kept[0] + weights, abs=2048)  # and biases
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_written_layers_keep_all_or_their_inputs_and_one_layer(checkpointing: bool) -> None:
+    tokens, layers = 1000, 4
+    shape = variant("llama", layers=layers)
+    first, *others = written.kept_by_layer(shape, tokens, WIDE)
+    assert first == 4 * tokens * shape.width
+    last = layers * written.layer_weights(shape, WIDE) + tokens * (4 * shape.width + 4)
+    found = written.kept(shape, tokens, WIDE, checkpointing=checkpointing)
+    block = written.in_block(shape, tokens, WIDE, checkpointing=checkpointing)
+    if checkpointing:
+        assert block == 4 * first + sum(others)
+        assert found == (block + last, block + last + first)
+    else:
+        assert block == 4 * (first + sum(others))
+        assert found == (block + last,) * 2
 
 
 @pytest.mark.parametrize(
@@ -139,10 +163,17 @@ def test_large_models_have_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not rollouts.is_compiled(larger, WIDE)
 
 
-def kept_by_autograd(shape: ModelShape, rows: int, length: int, arithmetic: Arithmetic, real: int = 0) -> int:
+def kept_by_autograd(
+    shape: ModelShape,
+    rows: int,
+    length: int,
+    arithmetic: Arithmetic,
+    real: int = 0,
+    checkpointing: bool = False,
+) -> int:
     """Bytes of the distinct tensors that the forward pass saves, the model's own left out; written out where
     there are `real` sequences among the rows."""
-    model = model_of(shape).train()
+    model: Any = prepare_for_training(model_of(shape).train(), checkpointing)
     own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     found: dict[int, int] = {}
     alive = []

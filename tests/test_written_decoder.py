@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from r1kit.learning import learner as learning
 from r1kit.learning.batch import EncodedDocument, make_batch
-from r1kit.learning.learner import Learner
+from r1kit.learning.learner import Learner, prepare_for_training
 from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings
 from r1kit.models.attention import training_attention_in_use
 from r1kit.models.blocks import Blocks
 from r1kit.models.written_decoder import written_decoder
+from r1kit.rollouts.lowered import lowered_forward
 
 DECODERS: list[tuple[str, dict[str, Any]]] = [
     ("llama", {}),
@@ -154,6 +155,44 @@ def test_what_an_earlier_pass_left_in_memory_changes_nothing(dtype: torch.dtype)
     assert blocks.held() == 4 << 22
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_layers_computed_again_give_the_same_bits_as_those_kept(layers: int, dtype: torch.dtype) -> None:
+    model = changed("qwen2", {"num_hidden_layers": layers, "max_position_embeddings": 1024})
+    tokens = torch.randint(2, 70, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(1))
+    lengths, places = torch.tensor(LENGTHS), torch.tensor([2, 703, 1500])
+    held, found = list[int](), []
+    for again in (False, True):
+        model = prepare_for_training(model, gradient_checkpointing=again)
+        blocks = Blocks()
+        written = written_decoder(model, blocks)
+        assert written is not None
+        found.append(with_gradients(model, written(tokens, lengths, places, dtype)))
+        held.append(blocks.held())
+    kept, recomputed = found
+    assert all(torch.equal(kept[name], tensor) for name, tensor in recomputed.items())
+    assert len(kept) == len(recomputed) > 12 * layers
+    out = sum(LENGTHS) * 4 * model.config.hidden_size
+    assert held[1] == pytest.approx(held[0] / layers + (layers - 1) * out, rel=0.01)
+
+
+def test_a_model_prepared_for_recomputing_is_still_sampled_by_compiled_steps() -> None:
+    model = make_model("qwen3")
+    assert lowered_forward(model) is not None
+    assert lowered_forward(prepare_for_training(model, gradient_checkpointing=True)) is not None
+    assert model.is_gradient_checkpointing
+
+
+def test_a_second_derivative_pass_computes_layers_again() -> None:
+    model, tokens = prepare_for_training(changed("llama", {}), True), torch.randint(2, 70, (3, 67))
+    written = written_decoder(model)
+    assert written is not None
+    states = every_state(written, tokens, torch.float32)
+    weights, direction = list(model.model.parameters()), torch.randn(states.shape)
+    once, again = (torch.autograd.grad(states, weights, direction, retain_graph=True) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+
+
 def errors(found: dict[str, Tensor], exact: dict[str, Tensor]) -> list[float]:
     """How far each is from the exact one, as a share of it."""
     return [float((found[name] - exact[name]).norm() / exact[name].norm()) for name in exact]
@@ -181,18 +220,12 @@ def hooked(model: Any) -> Any:
     return model
 
 
-def recomputing(model: Any) -> Any:
-    model.gradient_checkpointing_enable()
-    return model
-
-
 OTHERS = [
     make_model("qwen3"),  # a norm for each head
     make_model("llama", attention_bias=True),
     make_model("llama", mlp_bias=True),
     make_model("deepseek_v3"),
     hooked(make_model("llama")),
-    recomputing(make_model("llama")),
     make_model("llama").double(),
     some_biases(make_model("qwen2")),
     make_model("llama", head_dim=3),
@@ -202,7 +235,7 @@ OTHERS = [
 @pytest.mark.parametrize(
     "model",
     OTHERS,
-    ids=["qwen3", "bias", "mlp bias", "deepseek", "hooked", "recomputing", "double", "some", "odd"],
+    ids=["qwen3", "bias", "mlp bias", "deepseek", "hooked", "double", "some", "odd"],
 )
 def test_other_models_are_left_to_their_modules(model: Any) -> None:
     assert written_decoder(model) is None
@@ -251,6 +284,10 @@ def test_an_update_is_the_same_by_either_way(monkeypatch: pytest.MonkeyPatch) ->
     moved = [(a - b).norm() for a, b in zip(expected_weights, model.parameters(), strict=True)]
     apart = [(a - b).norm() for a, b in zip(weights, expected_weights, strict=True)]
     assert sum(apart) < 1e-3 * sum(moved)
+    *recomputed, calls_again = updated(model, 20, monkeypatch, written_decoder, gradient_checkpointing=True)
+    assert calls_again == calls
+    assert recomputed[0] == stats
+    assert all(torch.equal(a, b) for a, b in zip(recomputed[1], weights, strict=True))
 
 
 def test_layers_are_written_out_for_rows_of_any_length_unless_a_recipe_says_no(
@@ -264,7 +301,7 @@ def test_layers_are_written_out_for_rows_of_any_length_unless_a_recipe_says_no(
     assert stats == pytest.approx({**expected, "padding": 0.0}, rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("other", ["packing", "compile", "gradient_checkpointing"])
+@pytest.mark.parametrize("other", ["packing", "compile"])
 def test_what_written_layers_cannot_do_is_left_to_the_modules(other: str) -> None:
     assert BatchSettings().writes_layers_out
     assert not BatchSettings(**{other: True}).writes_layers_out

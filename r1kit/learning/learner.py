@@ -331,6 +331,8 @@ def prepare_for_training(model: nn.Module, gradient_checkpointing: bool) -> nn.M
         if hasattr(module, "attention_dropout"):  # transformers' attention layers hold it as a number
             module.attention_dropout = 0.0  # type: ignore[assignment]
     if gradient_checkpointing:
-        enable: Any = model.gradient_checkpointing_enable
-        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpointed: Any = model
+        checkpointed.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # the hook that it leaves is for reentrant checkpoints; fast paths are for models without hooks
+        checkpointed.disable_input_require_grads()
     return model

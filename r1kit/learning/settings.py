@@ -129,19 +129,18 @@ class BatchSettings(Settings):
     rollout_epochs: int = Field(default=1, ge=1)
     """Passes over each batch of rollouts, in other minibatches each time (PPO: several; R1: 1)."""
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
+    """Recompute activations in the backward pass: less memory, a quarter to a third more time."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; weights and optimizer state stay float32."""
     logprob_chunk: int = Field(default=1024, gt=0)
     """Tokens whose logits exist at one time."""
     compile: bool = False
     """Compile the decoder with `torch.compile`. On a CPU it needs a C++ compiler and takes a minute first,
-    then
-    trains a small model about twice as fast."""
+    then trains a small model about twice as fast as the library's layers."""
     written_out: bool = True
     """Compute small Llama and Qwen2 decoders on a CPU by layers written out (`models/written.py`), which is
-    faster and as near to the exact gradients; where sequences are packed, the decoder is compiled or
-    activations are recomputed, and for all other models, it changes nothing."""
+    faster and as near to the exact gradients; where sequences are packed or the decoder is compiled, and for
+    all other models, it changes nothing."""
     packing: bool = False
     """Lay sequences one after the other in rows of up to `tokens_per_microbatch` tokens, none of which sees
     another: no padding, and fewer and fuller forward passes. Meant for accelerators and flash attention. On
@@ -152,8 +151,7 @@ class BatchSettings(Settings):
     @property
     def writes_layers_out(self) -> bool:
         """Whether layers are written out where the model and the device allow it."""
-        others = self.packing or self.compile or self.gradient_checkpointing
-        return self.written_out and not others
+        return self.written_out and not (self.packing or self.compile)
 
     @property
     def updates(self) -> int:

@@ -20,8 +20,9 @@ from r1kit.models.causal import BLOCK
 from r1kit.models.llama_like import MOST_PARAMETERS
 
 _OWN_PAGES = 32 << 20  # bytes; M_MMAP_THRESHOLD's largest own choice on 64-bit machines, mallopt(3)
-_HOLES = 3.5
-"""So many times what one layer keeps lies idle in the C library's heaps; fitted (docs/memory.md)."""
+_HOLES, _HOLES_WRITTEN = 3.5, 2.0
+"""So many times what one layer keeps lies idle in the C library's heaps where the library's layers keep it,
+and where layers are written out, whose tensors lie in blocks of their own; fitted (docs/memory.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def head_backward(shape: ModelShape, predicted: int, chunk: int, arithmetic: Ari
     return tables + (4 + e) * matrix + casts + 2 * predicted * e * shape.width
 
 
-def holes(sizes: Sequence[int], arithmetic: Arithmetic) -> int:
+def holes(sizes: Sequence[int], arithmetic: Arithmetic, *, written: bool) -> int:
     """Bytes that lie idle on a CPU between the tensors of a micro-batch, of which one layer keeps `sizes`.
 
     The GNU C library takes blocks that have no pages of their own from heaps, where those of different lives
@@ -142,4 +143,5 @@ def holes(sizes: Sequence[int], arithmetic: Arithmetic) -> int:
     """
     if arithmetic.device != "cpu":
         return 0
-    return round(_HOLES * sum(size for size in sizes if size < _OWN_PAGES))
+    factor = _HOLES_WRITTEN if written else _HOLES
+    return round(factor * sum(size for size in sizes if size < _OWN_PAGES))

@@ -29,8 +29,8 @@ _BATCH_TOKEN = (
 )
 
 _LEFT = 0.5
-"""Of what an update took beyond weights and moments on a CPU, how much the C library's heap and the learner
-(`models/blocks.py`) still have when the next rollouts are sampled; measured 0.5 to 0.8 (docs/memory.md)."""
+"""Of what an update took on a CPU beyond weights, moments and the learner's blocks (`models/blocks.py`), how
+much the C library's heaps still have when the next rollouts are sampled; fitted (docs/memory.md)."""
 
 PARTS = (
     *("process", "weights", "gradients", "optimizer", "reference", "older", "critic", "other models"),
@@ -120,7 +120,7 @@ def reinforcement(
         both["rollouts"] += data["rollouts"]
         return Estimate((Phase(BESIDE, both),))
     if arithmetic.device == "cpu":
-        left = {"activations": round(_LEFT * found.total)}
+        left = {"activations": found.held + round(_LEFT * (found.total - found.held))}
         drawn = Phase(drawn.name, {**drawn.parts, **left})
     learning = _learning(shape, micro, found, held) | data
     for name, size in rollouts.kept(shape, draws, rows, arithmetic).items():

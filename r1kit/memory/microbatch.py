@@ -57,6 +57,7 @@ class Cost:
 
     activations: int
     logits: int
+    held: int  # of them those of blocks that the learner has from its first update to its last
 
     @property
     def total(self) -> int:
@@ -70,8 +71,9 @@ def cost(shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithm
     being recomputed then.
     """
     if training.written and written.is_written(shape, arithmetic):
-        ended, back = _written(shape, micro, arithmetic)
+        ended, back, held = _written(shape, micro, training, arithmetic)
     else:
+        held = 0
         ended, back = _by_modules(shape, micro, training, arithmetic)
     loops = arithmetic.device == "cpu" and (micro.shares > 1 or arithmetic.threads == 1)
     head = 0
@@ -80,7 +82,8 @@ def cost(shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithm
             function(shape, micro.learned, training.chunk, arithmetic, loops)
             for function in (activations.head_forward, activations.head_backward)
         )
-    costs = (Cost(micro.shares * back, 0), Cost(micro.shares * ended, micro.shares * head))
+    count = micro.shares
+    costs = (Cost(count * back, 0, count * held), Cost(count * ended, count * head, count * held))
     return max(costs, key=lambda found: found.total)
 
 
@@ -92,17 +95,23 @@ def _by_modules(
     ended, passing = activations.kept(
         shape, micro.tokens, micro.length, arithmetic, checkpointing=training.checkpointing
     )
-    holes = activations.holes(sizes, arithmetic)
+    holes = activations.holes(sizes, arithmetic, written=False)
     return ended + holes, passing + holes + activations.passing_back(shape, micro.tokens, arithmetic)
 
 
-def _written(shape: ModelShape, micro: Micro, arithmetic: Arithmetic) -> tuple[int, int]:
-    """The same of layers written out, which are kept until the gradients of all have come out."""
+def _written(
+    shape: ModelShape, micro: Micro, training: Training, arithmetic: Arithmetic
+) -> tuple[int, int, int]:
+    """The same of layers written out, which are kept until the gradients of all have come out; and what of it
+    lies in the learner's block.
+    """
     tokens = micro.sequences * (micro.length - 1)  # the last of a sequence predicts nothing
-    sizes = written.kept_by_layer(shape, tokens, arithmetic)
-    kept = written.kept(shape, tokens, arithmetic) + activations.holes(sizes, arithmetic)
+    again = training.checkpointing
+    ended, passing = written.kept(shape, tokens, arithmetic, checkpointing=again)
     back = written.passing_back(shape, tokens, micro.length, arithmetic) + written.weight_gradients(shape)
-    return kept, kept + back
+    holes = activations.holes(written.kept_by_layer(shape, tokens, arithmetic), arithmetic, written=True)
+    block = written.in_block(shape, tokens, arithmetic, checkpointing=again)
+    return ended + holes, passing + holes + back, block
 
 
 def largest(shape: ModelShape, training: Training, arithmetic: Arithmetic) -> tuple[Micro, Cost]:

@@ -28,10 +28,25 @@ def kept_by_layer(shape: ModelShape, tokens: int, arithmetic: Arithmetic) -> lis
     return [tokens * size for size in (*sizes, 2 * e * shape.feed_forward)]
 
 
-def kept(shape: ModelShape, tokens: int, arithmetic: Arithmetic) -> int:
-    """Bytes of all layers, with the weights that their products read and the last norm's input (4ND, 4N)."""
-    layer = sum(kept_by_layer(shape, tokens, arithmetic)) + layer_weights(shape, arithmetic)
-    return shape.layers * layer + tokens * (4 * shape.width + 4)
+def in_block(shape: ModelShape, tokens: int, arithmetic: Arithmetic, *, checkpointing: bool) -> int:
+    """Bytes of the block (`models/blocks.py`) in which the layers of a micro-batch keep what they keep.
+
+    With gradient checkpointing that is what came into each (4ND), and the rest of one layer.
+    """
+    of_input, *others = kept_by_layer(shape, tokens, arithmetic)
+    return shape.layers * of_input + (1 if checkpointing else shape.layers) * sum(others)
+
+
+def kept(shape: ModelShape, tokens: int, arithmetic: Arithmetic, *, checkpointing: bool) -> tuple[int, int]:
+    """Bytes of all layers, with the weights that their products read and the last norm's input (4ND, 4N).
+
+    When the forward pass is done, and at most while gradients are passed back, when a layer that is computed
+    again needs room for what comes out (4ND).
+    """
+    of_stream = tokens * 4 * shape.width
+    ended = in_block(shape, tokens, arithmetic, checkpointing=checkpointing)
+    ended += shape.layers * layer_weights(shape, arithmetic) + of_stream + 4 * tokens
+    return ended, ended + (of_stream if checkpointing else 0)
 
 
 def layer_weights(shape: ModelShape, arithmetic: Arithmetic) -> int:

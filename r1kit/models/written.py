@@ -47,6 +47,7 @@ class DecoderShape:
     dtype: torch.dtype  # of products, float32 or bfloat16
     product: int  # address, see `kernels.products.multiply`
     learned: bool  # whether a derivative will be asked for
+    recomputed: bool  # whether layers are computed again for it, each from what came into it
     blocks: Blocks  # memory for what the derivative reads
 
 
@@ -59,26 +60,20 @@ class WrittenDecoder(torch.autograd.Function):
 
         `weights`: those of each layer, one layer after the other.
         """
-        from r1kit.kernels import layers as kernels
         from r1kit.kernels.training import normalise
 
         assert int(shape.lengths.sum()) == len(x)  # the loops do not check where they write
         layers = [_narrowed(layer, shape.dtype) for layer in _by_layer(weights)]
-        numbers, lengths, positions = _numbers(shape), as_array(shape.lengths), _positions(shape.lengths)
-        angles = as_array(shape.cosine), as_array(shape.sine)
         rooms = _rooms(x, layers, shape)
         saved = list[Tensor]()
         for layer, (out, *room) in zip(layers, rooms, strict=True):
-            kernels.layer(
-                numbers, _arrays(layer, kernels.Weights), lengths, positions, *angles,
-                _arrays([x, *room], kernels.Kept), as_array(out),
-            )  # fmt: skip
+            _forward(layer, shape, [x, *room], out)
             saved += [x, *room] if shape.learned else []
             x = out
         normed, scales = torch.empty(x.shape, dtype=shape.dtype), torch.empty(len(x), dtype=torch.float32)
         call(normalise, x, final_gain, shape.epsilon, normed, scales)
         ctx.save_for_backward(final_gain, x, scales, *(t for layer in layers for t in layer), *saved)
-        ctx.shape, ctx.layers = shape, len(layers)
+        ctx.shape, ctx.layers, ctx.in_room = shape, len(layers), len(layers) - 1
         return normed
 
     @staticmethod
@@ -102,13 +97,26 @@ class WrittenDecoder(torch.autograd.Function):
         of_weights: list[Tensor] = []
         for place in reversed(range(ctx.layers)):
             of_layer = [torch.zeros(t.shape, dtype=_sums_in(t)) for t in layers[place]]
+            read = kept[place * size : (place + 1) * size]
+            if shape.recomputed and ctx.in_room != place:
+                _forward(layers[place], shape, read, torch.empty_like(x))
+                ctx.in_room = place
             kernels.layer_back(
                 numbers, _arrays(layers[place], kernels.Weights), lengths, *angles,
-                _arrays(kept[place * size : (place + 1) * size], kernels.Kept), as_array(grad),
-                _arrays(of_layer, kernels.Weights),
+                _arrays(read, kernels.Kept), as_array(grad), _arrays(of_layer, kernels.Weights),
             )  # fmt: skip
             of_weights = [*(of.float() for of in of_layer), *of_weights]
         return grad, None, of_final_gain.float(), *of_weights
+
+
+def _forward(layer: LayerWeights, shape: DecoderShape, kept: Sequence[Tensor], out: Tensor) -> None:
+    """What comes out of a layer, and what its derivative reads, from what goes in, the first of `kept`."""
+    from r1kit.kernels import layers as kernels
+
+    kernels.layer(
+        _numbers(shape), _arrays(layer, kernels.Weights), as_array(shape.lengths), _positions(shape.lengths),
+        as_array(shape.cosine), as_array(shape.sine), _arrays(kept, kernels.Kept), as_array(out),
+    )  # fmt: skip
 
 
 def _by_layer(weights: Sequence[Any]) -> list[LayerWeights]:
@@ -148,7 +156,8 @@ def _positions(lengths_R: Tensor) -> Any:
 
 def _rooms(x: Tensor, layers: Sequence[LayerWeights], shape: DecoderShape) -> list[list[Tensor]]:
     """For each layer memory for what comes out of it, and what its derivative reads, `kernels.layers.Kept`
-    without its first. Where no derivative will be asked for, layers take turns.
+    without its first. Where no derivative will be asked for, layers take turns; where they are computed again
+    for it, they share what is read.
     """
     layer, (tokens, width) = layers[0], x.shape
     out = ((tokens, width), torch.float32)
@@ -159,6 +168,9 @@ def _rooms(x: Tensor, layers: Sequence[LayerWeights], shape: DecoderShape) -> li
     if not shape.learned:
         even, odd, *room = shape.blocks.take([out, out, *kept])
         return [[odd if place % 2 else even, *room] for place in range(len(layers))]
+    if shape.recomputed:
+        *outs, turned, logs, mixed, middle, gate_up = shape.blocks.take([out] * len(layers) + kept)
+        return [[of, turned, logs, mixed, middle, gate_up] for of in outs]
     taken = shape.blocks.take([out, *kept] * len(layers))
     size = 1 + len(kept)
     return [taken[begin : begin + size] for begin in range(0, len(taken), size)]

@@ -25,12 +25,12 @@ def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
     keep lies in `blocks`, if given.
 
     That is any model but a small Llama or Qwen2 on a CPU (`has_small_decoder`) where PyTorch has MKL, with
-    float32 weights, and one that shall recompute its activations. The module tree under autocast is the
-    oracle of its tests.
+    float32 weights. Where gradient checkpointing is on, a layer keeps what came into it alone and is computed
+    again for its derivative. The module tree under autocast is the oracle of its tests.
     """
     from r1kit.kernels.products import product_address
 
-    if not has_small_decoder(model) or model.is_gradient_checkpointing:
+    if not has_small_decoder(model):
         return None
     if model.dtype != torch.float32:  # the library's norms are in float32 even where the weights are wider
         return None
@@ -87,6 +87,7 @@ def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype
         dtype,
         product_address(dtype) or 0,
         torch.is_grad_enabled(),
+        model.is_gradient_checkpointing,
         blocks,
     )
     weights = [tensor for layer in decoder.layers for tensor in _weights(layer)]

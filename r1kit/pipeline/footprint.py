@@ -234,7 +234,7 @@ def _reward_model(spec: StageSpec, settings: RewardModelStageSettings, scene: Sc
         budget=training.tokens_per_microbatch,
         chunk=0,
         checkpointing=training.gradient_checkpointing,
-        written=not training.gradient_checkpointing,
+        written=True,
     )
     return estimate.supervised(shape, work, scene.machine.arithmetic(training.precision), Company())
 
