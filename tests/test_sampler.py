@@ -343,11 +343,12 @@ def test_what_finished_rows_leave_behind_disturbs_no_live_row(slots: int) -> Non
     model = make_model("llama")
     tokenizer = make_tokenizer()
     codes = stopping.code_table(tokenizer, VOCABULARY, frozenset(), ())
+    endings = stopping.Endings(tokenizer, (), codes)
     greedy = SamplingParams(max_new_tokens=40, temperature=0.0, top_p=1.0, top_k=0)
     jobs = [Job(0, tuple(range(2, 7)), 1, 40), Job(1, (9, 8, 7), 2, 30), Job(2, tuple(range(3, 63)), 3, 5)]
 
     def drawn(some: list[Job], room: int) -> dict[int, tuple[int, ...]]:
-        engine = Engine(model, tokenizer, greedy, some, codes, room)
+        engine = Engine(model, greedy, some, endings, room)
         found = {}
         with torch.inference_mode(), decode_attention_in_use(model):
             while engine.busy:

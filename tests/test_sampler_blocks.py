@@ -118,7 +118,8 @@ def engine_of(
 ) -> CompiledEngine:
     weights = compiled_weights(model)
     assert weights is not None
-    return CompiledEngine(model, make_tokenizer(), params, jobs, codes, slots, weights, **more)
+    endings = stopping.Endings(make_tokenizer(), params.stop, codes)
+    return CompiledEngine(model, params, jobs, endings, slots, weights, **more)
 
 
 def blocks_of(engine: CompiledEngine) -> tuple[int, int]:

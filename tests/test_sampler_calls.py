@@ -15,6 +15,7 @@ from r1kit.rollouts.compiled_engine import CompiledEngine
 from r1kit.rollouts.jobs import Job
 from r1kit.rollouts.local import LocalSampler
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.stopping import Endings
 
 
 def test_larger_models_draw_fewer_tokens_in_a_call() -> None:
@@ -25,7 +26,8 @@ def test_larger_models_draw_fewer_tokens_in_a_call() -> None:
     jobs = [Job(i, (3, 4), i, 100) for i in range(64)]
 
     def longest() -> int:
-        engine = CompiledEngine(model, make_tokenizer(), SamplingParams(), jobs, codes, 64, weights)
+        endings = Endings(make_tokenizer(), (), codes)
+        engine = CompiledEngine(model, SamplingParams(), jobs, endings, 64, weights)
         with torch.inference_mode():
             engine.step()
         return int(engine.compiled.rows.counts.max())

@@ -22,6 +22,7 @@ from r1kit.rollouts.paged import COUNT, FATE, SEED, TOKEN, PagedDecoder, Room
 from r1kit.rollouts.paged_attention import PAGE, by_kernel
 from r1kit.rollouts.paged_engine import PagedEngine, room_for
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.stopping import Endings
 
 LENGTHS = (1, 2, 7, 8, 9, 10, 16, 17, 25)  # of prompts, around the borders of pages
 
@@ -76,11 +77,12 @@ def test_how_often_the_host_looks_changes_nothing(steps: int) -> None:
     jobs = [Job(i, asked[i % 2].tokens, seed=i, limit=17 + i) for i in range(6)]
     codes = torch.zeros(VOCABULARY, dtype=torch.uint8)
     codes[[END, 5, 9]] = 1
+    endings = Endings(make_tokenizer(), (), codes)
     with torch.inference_mode():
         found = []
         for most in (steps, 8):
             decoder = PagedDecoder(model, room_for(jobs, 4, SIZE), SIZE)
-            engine = PagedEngine(make_tokenizer(), SamplingParams(), jobs, codes, 4, decoder, steps=most)
+            engine = PagedEngine(SamplingParams(), jobs, endings, 4, decoder, steps=most)
             done = []
             while engine.busy:
                 done += engine.step()

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP
-from r1kit.rollouts import stopping
+from r1kit.kernels import ENDS, GOES_ON, MAY_STOP
 from r1kit.rollouts.compiled import CompiledStep, CompiledWeights
 from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, enough_free, responses
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.stopping import Endings
 
 _DRAWN = 2048  # tokens of all rows in one call, half a second with so many parameters; fewer with more
 _PARAMETERS = 5_000_000
@@ -31,7 +30,7 @@ class CompiledEngine:
     """`Engine` for models with a compiled step.
 
     Args:
-        model, tokenizer, params, jobs, codes_V, max_batch: see `Engine`.
+        model, params, jobs, endings, max_batch: see `Engine`.
         weights: the model's weights of now.
         steps: most steps in one call of `step`; fewer where `_DRAWN` or `_STEPS` is reached before.
     """
@@ -39,17 +38,16 @@ class CompiledEngine:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
         params: SamplingParams,
         jobs: Sequence[Job],
-        codes_V: Tensor,
+        endings: Endings,
         max_batch: int,
         weights: CompiledWeights,
         steps: int = _STEPS,
     ) -> None:
-        self.tokenizer, self.params, self.most_steps = tokenizer, params, min(steps, _STEPS)
+        self.params, self.endings, self.most_steps = params, endings, min(steps, _STEPS)
         self.most_drawn = _DRAWN * _PARAMETERS // max(_PARAMETERS, weights.parameters)
-        self.codes_V: NDArray[np.uint8] = codes_V.numpy()
+        self.codes_V: NDArray[np.uint8] = endings.codes.numpy()
         self.waiting = Waiting(model, jobs)
         self.slots = min(max_batch, len(jobs))
         self.compiled = CompiledStep(weights, self.slots)
@@ -126,10 +124,7 @@ class CompiledEngine:
         rows = self.compiled.rows
         for slot in before[rows.fates[before] == MAY_STOP].tolist():
             job = self._job(slot)
-            if stopping.stopped(self.tokenizer, job.prompt, self.tokens(slot), self.params.stop):
-                rows.fates[slot] = ENDS
-            else:
-                rows.fates[slot] = FULL if rows.counts[slot] >= rows.limits[slot] else GOES_ON
+            rows.fates[slot] = self.endings.fate(job.prompt, self.tokens(slot), job.limit)
         self.live = self.live[rows.fates[self.live] == GOES_ON]
         leaving = before[rows.fates[before] != GOES_ON]
         if not len(leaving):

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r1kit.kernels import ENDS, MAY_STOP
-from r1kit.rollouts import sampling, stopping
+from r1kit.rollouts import sampling
 from r1kit.rollouts.cache import SlotCache
 from r1kit.rollouts.forward import Forward, model_forward
 from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, responses
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.stopping import Endings
 
 _ROWS = 16  # computed in multiples, since for each shape of a product oneDNN generates code anew
 _POSITIONS = 16  # attended to in multiples
@@ -36,17 +37,16 @@ class Engine:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
         params: SamplingParams,
         jobs: Sequence[Job],
-        codes_V: Tensor,
+        endings: Endings,
         max_batch: int,
         forward: Forward | None = None,
     ) -> None:
-        self.model, self.tokenizer, self.params = model, tokenizer, params
+        self.model, self.params, self.endings = model, params, endings
         self.device: torch.device = model.device
         self.forward = forward or model_forward(model)
-        self.codes_V = codes_V.to(self.device)
+        self.codes_V = endings.codes.to(self.device)
         self.waiting = Waiting(model, jobs)
         self.slots = min(max_batch, len(jobs))
         layers = model.config.get_text_config(decoder=True).num_hidden_layers
@@ -129,13 +129,13 @@ class Engine:
     # -- retirement ------------------------------------------------------------------------------------------
 
     def _retire(self) -> list[Response]:
-        live = len(self.live)
+        live, endings = len(self.live), self.endings
         # besides top-k and top-p the one synchronisation of a step
         codes = self.codes_V[self.state_4B[0, :live]].cpu().numpy()
         ended = codes == ENDS
         for row in np.flatnonzero(codes == MAY_STOP):
-            prompt = self.live[row].prompt
-            ended[row] = stopping.stopped(self.tokenizer, prompt, self.tokens(int(row)), self.params.stop)
+            job = self.live[row]
+            ended[row] = endings.fate(job.prompt, self.tokens(int(row)), job.limit) == ENDS
         leaving = np.flatnonzero(ended | (self.counts[:live] >= self.limits[:live]))
         if not len(leaving):
             return []

@@ -34,6 +34,7 @@ from r1kit.rollouts.paged_attention import PAGE
 from r1kit.rollouts.paged_engine import PagedEngine, room_for
 from r1kit.rollouts.pages import row_pages
 from r1kit.rollouts.protocol import Finished, SamplingParams
+from r1kit.rollouts.stopping import Endings
 from r1kit.rollouts.threads import AnyEngine, decode, most_threads
 from r1kit.types import Completion, Prompt
 
@@ -84,7 +85,7 @@ class LocalSampler:
         self._context = context_limit(source)
         self._known: int = source.get_input_embeddings().weight.shape[0]  # tokens
         self._ends = stopping.end_tokens(source, tokenizer)
-        self._tables: dict[tuple[str, ...], Tensor] = {}
+        self._endings: dict[tuple[str, ...], Endings] = {}
         self._decoder: PagedDecoder | None = None
 
     def sample(
@@ -196,11 +197,10 @@ class LocalSampler:
 
     def _prepare(self, jobs: Sequence[Job], params: SamplingParams) -> None:
         """Settle what ends a response and how many rows to decode at once."""
-        if params.stop not in self._tables:
+        if params.stop not in self._endings:
             vocabulary = self._model.get_output_embeddings().weight.shape[0]
-            self._tables[params.stop] = stopping.code_table(
-                self.tokenizer, vocabulary, self._ends, params.stop
-            )
+            codes_V = stopping.code_table(self.tokenizer, vocabulary, self._ends, params.stop)
+            self._endings[params.stop] = Endings(self.tokenizer, params.stop, codes_V)
         longest = max(len(job.prompt) + job.limit for job in jobs)
         if self.max_batch is None:
             self._position = self._position or position_bytes(self._model)
@@ -223,15 +223,15 @@ class LocalSampler:
             soon: whether somebody wants responses soon after they end.
             stream: each token by itself; other engines may be made and used beside this one.
         """
-        codes_V = self._tables[params.stop]
+        endings = self._endings[params.stop]
         most: dict[str, int] = {"steps": 1} if stream else {"steps": _SOON} if soon else {}
         if weights is not None:
-            return CompiledEngine(self._model, self.tokenizer, params, jobs, codes_V, rows, weights, **most)
+            return CompiledEngine(self._model, params, jobs, endings, rows, weights, **most)
         if runs_paged(self._model):
             decoder = self._paged(room_for(jobs, rows, PAGE), kept=not stream)
-            return PagedEngine(self.tokenizer, params, jobs, codes_V, rows, decoder, **most)
+            return PagedEngine(params, jobs, endings, rows, decoder, **most)
         forward = lowered_forward(self._model)
-        return Engine(self._model, self.tokenizer, params, jobs, codes_V, rows, forward)
+        return Engine(self._model, params, jobs, endings, rows, forward)
 
     def _paged(self, room: Room, kept: bool) -> PagedDecoder:
         """A decoder with at least this room; the one that is kept has room for all calls so far."""

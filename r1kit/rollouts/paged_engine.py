@@ -8,19 +8,17 @@ stop strings, which only the host can find, after each. None of this changes wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP
-from r1kit.rollouts import stopping
+from r1kit.kernels import ENDS, GOES_ON, MAY_STOP
 from r1kit.rollouts.jobs import Entering, Job, Response, Waiting, responses
 from r1kit.rollouts.paged import COUNT, FATE, PagedDecoder, Room
 from r1kit.rollouts.pages import PageBook, Row, pages_needed, row_pages
 from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.stopping import Endings
 
 _STEPS = 8  # between two looks; a row that ends waits for half of them on average
 
@@ -37,22 +35,21 @@ class PagedEngine:
     """`Engine` for models with a paged step.
 
     Args:
-        tokenizer, params, jobs, codes_V, max_batch: see `Engine`.
+        params, jobs, endings, max_batch: see `Engine`.
         decoder: of the model, with `room_for` these jobs; nobody else may use it meanwhile.
         steps: most steps in one call of `step`.
     """
 
     def __init__(
         self,
-        tokenizer: Any,
         params: SamplingParams,
         jobs: Sequence[Job],
-        codes_V: Tensor,
+        endings: Endings,
         max_batch: int,
         decoder: PagedDecoder,
         steps: int = _STEPS,
     ) -> None:
-        self.tokenizer, self.params = tokenizer, params
+        self.params, self.endings = params, endings
         self.most_steps = 1 if params.stop else steps
         self.waiting = Waiting(decoder.model, jobs)
         self.slots = min(max_batch, len(jobs))
@@ -60,7 +57,7 @@ class PagedEngine:
         self.book = PageBook(decoder.room.pages, decoder.size)
         self.live: list[Row] = []
         self.counts: NDArray[np.int64] = np.zeros(0, np.int64)  # tokens drawn by each live row
-        decoder.begin(codes_V)
+        decoder.begin(endings.codes)
 
     @property
     def busy(self) -> bool:
@@ -120,10 +117,7 @@ class PagedEngine:
         drawn = self.decoder.drawn_ST[slots, : int(self.counts[rows].max())].tolist()
         for row, tokens in zip(rows.tolist(), drawn, strict=True):
             job, count = self.live[row].job, int(self.counts[row])
-            if stopping.stopped(self.tokenizer, job.prompt, tokens[:count], self.params.stop):
-                fates[row] = ENDS
-            else:
-                fates[row] = FULL if count >= job.limit else GOES_ON
+            fates[row] = self.endings.fate(job.prompt, tokens[:count], job.limit)
         self.decoder.state_6S[FATE, slots] = torch.from_numpy(fates[rows]).to(self.decoder.device)
 
     def _close_ranks(self, leaving: NDArray[np.int64]) -> None:

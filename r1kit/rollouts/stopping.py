@@ -8,12 +8,28 @@ follows it in its last token; `Completion.tokens` keeps that whole token.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from r1kit.kernels import ENDS, MAY_STOP
+from r1kit.kernels import ENDS, FULL, GOES_ON, MAY_STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """What ends the responses of a call."""
+
+    tokenizer: Any
+    stop: tuple[str, ...]
+    codes: Tensor  # (V,) uint8, see `code_table`
+
+    def fate(self, prompt: Sequence[int], tokens: Sequence[int], limit: int) -> int:
+        """What the last of the tokens drawn means whose code is MAY_STOP: ENDS, FULL or GOES_ON."""
+        if stopped(self.tokenizer, prompt, tokens, self.stop):
+            return ENDS
+        return FULL if len(tokens) >= limit else GOES_ON
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
