@@ -82,14 +82,15 @@ def _measured(task: Task, device: torch.device, repeats: int) -> Found:
     sampling = _sampling(task, device, repeats, limit)
     told["peak bytes of sampling, both sides"] = sampled = _peak(device)
     _start(device)
-    learning = _learning(task, device, repeats)
+    ways = (False, True) if device.type == "cuda" else (False,)  # on a CPU it compiles for a minute
+    learning = [_learning(task, device, repeats, compile_decoder=way) for way in ways]
     told["peak bytes of learning"] = learned = _peak(device)
     note = (
         f"{task.name}: copying moves {copying / 1e9:,.0f} GB/s, a repeat reads"
         f" {bytes_read(task) / 1e9:,.0f} GB; {sampled / GIB:.1f} GiB allocated at most by sampling (both"
         f" sides, in turn), {learned / GIB:.1f} by learning."
     )
-    return Found([sampling, learning], [note], {task.name: told})
+    return Found([sampling, *learning], [note], {task.name: told})
 
 
 def bytes_read(task: Task) -> int:
@@ -179,10 +180,10 @@ def _sampling(task: Task, device: torch.device, repeats: int, limit: float) -> M
     return Measurement(found.name, found.unit, found.ours, other, "transformers generate", limit, missing)
 
 
-def _learning(task: Task, device: torch.device, repeats: int) -> Measurement:
+def _learning(task: Task, device: torch.device, repeats: int, *, compile_decoder: bool) -> Measurement:
     seconds = training_seconds(products(task.shape), task.length * 4, NARROW, device)
     limit = task.length * 4 / seconds
-    batch_settings = BatchSettings(precision="bfloat16")
+    batch_settings = BatchSettings(precision="bfloat16", compile=compile_decoder)
     model = _model(task, device, torch.float32)
     learner = Learner(model, OptimizerSettings(), batch_settings, total_updates=100)
     random, start = seeds.generator("bench", "gpu", "learning"), task.length // 8
@@ -201,9 +202,9 @@ def _learning(task: Task, device: torch.device, repeats: int) -> Measurement:
         took = _seconds(lambda: learner.update(batch, loss), device)
         if repeat >= 0:
             speeds.append(count / took)
-    return Measurement(
-        f"{task.name}, an update on {task.length:,}-token sequences", "tokens/s", speeds, [], limit=limit
-    )
+    name = f"{task.name}, an update on {task.length:,}-token sequences"
+    name += ", decoder compiled" if compile_decoder else ""
+    return Measurement(name, "tokens/s", speeds, [], limit=limit)
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
