@@ -79,13 +79,30 @@ def gate_and_keep(joined: Any, kept: Any, out: Any) -> None:
 def gate_back(of_out: Any, joined: Any, out: Any, of_joined: Any) -> None:
     """The gradient of the rows of `joined` from that of `out` of `gate`, and `out` once more."""
     width = out.shape[1]
+    # a row at a time in float32: loops over numbers of two widths make slower vector code
+    wide, grads, active = _row(2 * width), _row(2 * width), _row(width)
+    gates, ups, of_gates, of_ups = wide[:width], wide[width:], grads[:width], grads[width:]
     for n in range(joined.shape[0]):
-        gates, ups, of, to = joined[n, :width], joined[n, width:], of_out[n], out[n]
-        of_gates, of_ups = of_joined[n, :width], of_joined[n, width:]
+        row, of = joined[n], of_out[n]
+        for f in range(2 * width):
+            wide[f] = widen(row[f])
         for f in range(width):
-            g, u, back = widen(gates[f]), widen(ups[f]), widen(of[f])
+            g, u, back = gates[f], ups[f], of[f]
             sigmoid = np.float32(1.0) / (np.float32(1.0) + exponential(-g))
             risen = g * sigmoid
-            store(to, f, risen * u)
-            store(of_ups, f, back * risen)
-            store(of_gates, f, back * u * (sigmoid + risen * (np.float32(1.0) - sigmoid)))
+            active[f] = risen * u
+            of_ups[f] = back * risen
+            of_gates[f] = back * u * (sigmoid + risen * (np.float32(1.0) - sigmoid))
+        _store_row(active, out[n])
+        _store_row(grads, of_joined[n])
+
+
+@compiled
+def _row(width: Any) -> Any:
+    return np.empty(width, np.float32)
+
+
+@compiled
+def _store_row(row: Any, to: Any) -> None:
+    for f in range(row.shape[0]):
+        store(to, f, row[f])
