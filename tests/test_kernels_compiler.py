@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,22 @@ def test_loops_that_shall_be_interpreted_are_refused_in_one_line() -> None:
     found = in_a_new_process("import r1kit.kernels.heads", NUMBA_DISABLE_JIT="1")
     assert found.returncode == 1
     assert found.stderr.splitlines()[-1].startswith("r1kit.errors.UserError: NUMBA_DISABLE_JIT is set")
+
+
+def test_what_other_sources_were_compiled_into_goes_a_month_after_its_last_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler.config, "CACHE_DIR", str(tmp_path))
+    own = Path(compiler._folder())
+    old, recent = tmp_path / f"kernels-{'0' * 16}", tmp_path / f"kernels-{'1' * 16}"
+    others = tmp_path / "kernels-mine", tmp_path / "other"
+    now = time.time()
+    for folder in (old, recent, *others):
+        folder.mkdir()
+        (folder / "code").touch()
+        os.utime(folder, (now, now - (29 if folder == recent else 31) * 86400))
+    os.utime(own, (now, now - 31 * 86400))
+    assert Path(compiler._folder()) == own
+    assert not old.exists()
+    assert all((folder / "code").exists() for folder in (recent, *others))
+    assert own.stat().st_mtime == pytest.approx(now, abs=600)

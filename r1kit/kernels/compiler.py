@@ -14,7 +14,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,9 +24,12 @@ from typing import Any
 from numba import config, njit
 
 from r1kit.errors import UserError
+from r1kit.files.durable import remove_folder
 
 # Sums may be reordered and products fused; NaN and infinity keep their meaning, a diverged model has to show.
 _MATHS = {"contract", "reassoc", "nsz", "arcp", "afn"}
+_KEPT = 30 * 24 * 3600
+_DIGITS = 16  # of the sources' digest, in a folder's name
 
 
 def _folder() -> str:
@@ -34,14 +39,25 @@ def _folder() -> str:
     of_user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     chosen = [Path(config.CACHE_DIR)] if config.CACHE_DIR else [here / "__pycache__", of_user / "r1kit"]
     for parent in chosen:
-        folder = parent / f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
+        folder = parent / f"kernels-{hashlib.sha256(sources).hexdigest()[:_DIGITS]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
-                return str(folder)
+                pass
         except OSError:
             continue
+        _forget_old(folder)
+        return str(folder)
     return ""
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove what other sources were compiled into, unless a process used it in the last `_KEPT` seconds."""
+    with suppress(OSError):  # another user's, or being removed by another process
+        os.utime(folder)
+        for other in folder.parent.glob("kernels-" + "[0-9a-f]" * _DIGITS):
+            if other != folder and time.time() - other.stat().st_mtime > _KEPT:
+                remove_folder(other)
 
 
 if config.DISABLE_JIT:
