@@ -32,12 +32,13 @@ DECODERS: list[tuple[str, dict[str, Any]]] = [
 
 
 def changed(family: str, changes: dict[str, Any]) -> Any:
-    """A model whose gains and biases are not 1 and 0."""
+    """A model whose gains and biases are not 1 and 0, and no two alike."""
     model = make_model(family, **changes).train()
+    generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name or "bias" in name:
-                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.3)
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
     return model
 
 
@@ -220,6 +221,12 @@ def some_biases(model: Any) -> Any:
     return model
 
 
+def first_biases(model: Any) -> Any:
+    for layer in model.model.layers:
+        layer.self_attn.o_proj.bias = None
+    return model
+
+
 def other_epsilon(model: Any) -> Any:
     model.model.layers[1].self_attn.k_norm.variance_epsilon = 0.2
     return model
@@ -239,7 +246,7 @@ OTHERS = [
     some_biases(make_model("qwen2")),
     make_model("llama", head_dim=3),
     other_epsilon(make_model("qwen3")),
-    make_model("qwen3", attention_bias=True),
+    first_biases(make_model("qwen3", attention_bias=True)),
 ]
 
 

@@ -20,7 +20,7 @@ from r1kit.kernels.compiler import compiled
 from r1kit.kernels.floats import store, widen
 from r1kit.kernels.products import multiply
 from r1kit.kernels.training import gate_and_keep, gate_back, normalise, normalise_back
-from r1kit.kernels.turning import keep_heads, turn, turn_back, turn_normed, turn_normed_back
+from r1kit.kernels.turning import turn, turn_back, turn_normed, turn_normed_back
 
 
 class Numbers(NamedTuple):
@@ -37,7 +37,7 @@ class Weights(NamedTuple):
 
     gain: Any  # (D,), before attention
     heads: Any  # ((H + 2 K) W, D): queries, keys, values
-    heads_bias: Any  # ((H + 2 K) W,), or (0,) without
+    heads_bias: Any  # ((H + 2 K) W,), or (0,) without: so with gains of heads
     head_gains: Any  # (2 W,), of each head of queries, and of keys; or (0,) without
     output: Any  # (D, H W)
     feed_forward_gain: Any  # (D,)
@@ -139,7 +139,7 @@ def _to_attention(
         multiply(numbers.product, normed, False, weights.heads, True, joined, 0)
         heads, places, to = kept.heads[begin:end], positions[begin:end], turned[begin:end]
         if len(weights.head_gains):
-            keep_heads(joined, weights.heads_bias, heads)
+            _store_rows(joined, heads)
             turn_normed(heads, weights.head_gains, places, cosine, sine, numbers, to)
         else:
             turn(joined, weights.heads_bias, places, cosine, sine, numbers, to)

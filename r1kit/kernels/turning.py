@@ -70,17 +70,6 @@ def turn_back(of_turned: Any, cosine: Any, sine: Any, numbers: Any, of_joined: A
 
 
 @compiled
-def keep_heads(joined: Any, bias: Any, heads: Any) -> None:
-    """heads (N, (H + 2 K) W) P = `joined` (float32) + bias."""
-    for n in range(joined.shape[0]):
-        row, to = joined[n], heads[n]
-        for d in range(bias.shape[0]):
-            row[d] += bias[d]
-        for d in range(joined.shape[1]):
-            store(to, d, row[d])
-
-
-@compiled
 def turn_normed(
     heads: Any, gains: Any, positions: Any, cosine: Any, sine: Any, numbers: Any, turned: Any
 ) -> None:

@@ -47,12 +47,13 @@ def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
 
 
 def _is_written(layer: Any) -> bool:
-    """Not with biases in other products than the first three."""
+    """Not with biases in other products than the first three, nor in these where heads are normalised."""
     attention, feed_forward = layer.self_attn, layer.mlp
     maps = (attention.q_proj, attention.k_proj, attention.v_proj)
     others = (attention.o_proj, feed_forward.gate_proj, feed_forward.up_proj, feed_forward.down_proj)
     biased = len({product.bias is None for product in maps}) == 1 and all(p.bias is None for p in others)
-    return biased and attention.head_dim % 2 == 0
+    unbiased = maps[0].bias is None or not _head_norms(layer)
+    return biased and unbiased and attention.head_dim % 2 == 0
 
 
 def _head_norms(layer: Any) -> tuple[Any, ...]:
