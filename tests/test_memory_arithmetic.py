@@ -108,7 +108,7 @@ def test_activations_are_what_autograd_keeps(
     assert two - one == pytest.approx(expected + weights, rel=0.002)
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2"])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("arithmetic", [NARROW, WIDE], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("length", [129, 65])
 def test_activations_of_written_layers_are_what_is_kept(
@@ -146,7 +146,10 @@ def test_written_layers_keep_all_or_their_inputs_and_one_layer(checkpointing: bo
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"family": "qwen2"}, {"family": "qwen3"}, {"family": "mistral"}, {"attention_bias": True}],
+    [
+        *({}, {"family": "qwen2"}, {"family": "qwen3"}, {"family": "mistral"}, {"attention_bias": True}),
+        {"family": "qwen3", "attention_bias": True},
+    ],
 )
 def test_shape_tells_whether_layers_are_written_out_and_steps_compiled(changes: dict[str, Any]) -> None:
     shape = variant(**{"family": "llama", **changes})

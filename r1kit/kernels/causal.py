@@ -113,13 +113,13 @@ def _columns(count: Any) -> Any:
 
 
 @compiled
-def attend_to_sequences_back(
-    address: Any, turned: Any, logs: Any, of_mixed: Any, first: Any, room: Any, of_turned: Any
+def attend_to_sequence_back(
+    address: Any, turned: Any, logs: Any, of_mixed: Any, room: Any, of_turned: Any
 ) -> None:
     """The gradient of what one sequence gave to `attend_to_sequences`, from that of what it got.
 
-    The sequence begins at token `first`; of_mixed (N, H W) P; of_turned (T, (H + 2 K) W) float32 becomes the
-    gradient.
+    turned (T, (H + 2 K) W) P, logs (T, H), of_mixed (T, H W) P: of that sequence's T tokens alone; of_turned
+    (T, (H + 2 K) W) float32 becomes the gradient.
     """
     query_heads, length = logs.shape[1], of_turned.shape[0]
     width = of_mixed.shape[1] // query_heads
@@ -127,19 +127,19 @@ def attend_to_sequences_back(
     of_turned[:, query_heads * width :] = 0
     for h in range(query_heads):
         k = query_heads + h // (query_heads // key_heads)
-        queries, keys, values = _heads(turned, first, length, width, h, k, k + key_heads)
+        queries, keys, values = _heads(turned, 0, length, width, h, k, k + key_heads)
         of_queries, of_keys, of_values = _heads(of_turned, 0, length, width, h, k, k + key_heads)
         for begin in range(0, length, QUERIES):
             end = min(begin + QUERIES, length)
             rows = end - begin
-            of = of_mixed[first + begin : first + end, h * width : (h + 1) * width]
+            of = of_mixed[begin:end, h * width : (h + 1) * width]
             multiply(address, queries[begin:end], False, keys[:end], True, room.scores[:rows, :end], 0)
             multiply(address, of, False, values[:end], True, room.slopes[:rows, :end], 0)
             for row in range(rows):
                 seen, columns = begin + row + 1, _columns(begin + row + 1)
                 _slope(
                     room.scores[row, :columns], room.slopes[row, :columns], seen,
-                    logs[first + begin + row, h], room.weights[row], room.rises[row],
+                    logs[begin + row, h], room.weights[row], room.rises[row],
                 )  # fmt: skip
                 room.weights[row, columns:end] = room.rises[row, columns:end] = 0
             weights, rises = room.weights[:rows, :end], room.rises[:rows, :end]

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from r1kit.kernels import HANDFUL, TOKENS, TOKENS_BACK
-from r1kit.kernels.causal import attend_to_sequences, attend_to_sequences_back, room_for
+from r1kit.kernels.causal import attend_to_sequence_back, attend_to_sequences, room_for
 from r1kit.kernels.compiler import compiled
 from r1kit.kernels.floats import store, widen
 from r1kit.kernels.products import multiply
 from r1kit.kernels.training import gate_and_keep, gate_back, normalise, normalise_back
+from r1kit.kernels.turning import turn, turn_back, turn_normed, turn_normed_back
 
 
 class Numbers(NamedTuple):
@@ -36,7 +37,8 @@ class Weights(NamedTuple):
 
     gain: Any  # (D,), before attention
     heads: Any  # ((H + 2 K) W, D): queries, keys, values
-    heads_bias: Any  # ((H + 2 K) W,), or (0,) without
+    heads_bias: Any  # ((H + 2 K) W,), or (0,) without: so with gains of heads
+    head_gains: Any  # (2 W,), of each head of queries, and of keys; or (0,) without
     output: Any  # (D, H W)
     feed_forward_gain: Any  # (D,)
     gate_up: Any  # (2 F, D)
@@ -47,7 +49,7 @@ class Kept(NamedTuple):
     """What a layer's derivative reads."""
 
     x: Any  # (N, D) float32, what came in
-    turned: Any  # (N, (H + 2 K) W) P: queries, keys, values as `turn` leaves them
+    heads: Any  # (N, (H + 2 K) W) P: queries, keys, values as attention reads them, or before a norm of each
     logs: Any  # (N, H) float32, logarithms of attention's sums
     mixed: Any  # (N, H W) P
     middle: Any  # (N, D) float32, the residual stream between the halves
@@ -62,6 +64,7 @@ class _Room(NamedTuple):
     joined: Any  # (tokens, (H + 2 K) W) float32
     gate_up: Any  # (tokens, 2 F) float32
     active: Any  # (tokens, F) P
+    turned: Any  # (T, (H + 2 K) W) P, of normalised heads that go through attention together; or (0, …)
 
 
 @compiled
@@ -73,22 +76,22 @@ def layer(
 
     lengths (R,), positions (N,), cosine and sine (T, W / 2).
     """
-    dtype = kept.mixed.dtype
+    dtype, normed = kept.mixed.dtype, len(weights.head_gains) > 0
     room = _Room(
         np.empty(TOKENS, np.float32), np.empty((TOKENS, out.shape[1]), dtype),
-        np.empty((TOKENS, kept.turned.shape[1]), np.float32),
+        np.empty((TOKENS, kept.heads.shape[1]), np.float32),
         np.empty((TOKENS, weights.gate_up.shape[0]), np.float32),
         np.empty((TOKENS, weights.down.shape[1]), dtype),
+        np.empty((_together(lengths) if normed else 0, kept.heads.shape[1]), dtype),
     )  # fmt: skip
     of_attention = room_for(lengths, kept.mixed, 2 * cosine.shape[1])
     row, first = 0, 0
     while row < lengths.shape[0]:
         until, end = _handful(lengths, row, first)
         part = _cut(kept, first, end)
-        _to_attention(numbers, weights, room, positions[first:end], cosine, sine, part)
-        attend_to_sequences(
-            numbers.product, part.turned, lengths[row:until], of_attention, part.logs, part.mixed
-        )
+        turned = room.turned[: end - first] if normed else part.heads
+        _to_attention(numbers, weights, room, positions[first:end], cosine, sine, part, turned)
+        attend_to_sequences(numbers.product, turned, lengths[row:until], of_attention, part.logs, part.mixed)
         _from_attention(numbers, weights, room, part, out[first:end])
         row, first = until, end
 
@@ -103,17 +106,27 @@ def _handful(lengths: Any, row: Any, first: Any) -> Any:
 
 
 @compiled
+def _together(lengths: Any) -> Any:
+    """Most tokens of sequences that go through attention together, at least 1."""
+    most, row, first = 1, 0, 0
+    while row < lengths.shape[0]:
+        row, end = _handful(lengths, row, first)
+        most, first = max(most, end - first), end
+    return most
+
+
+@compiled
 def _cut(kept: Any, begin: Any, end: Any) -> Any:
     """Of some tokens alone."""
     return Kept(
-        kept.x[begin:end], kept.turned[begin:end], kept.logs[begin:end], kept.mixed[begin:end],
+        kept.x[begin:end], kept.heads[begin:end], kept.logs[begin:end], kept.mixed[begin:end],
         kept.middle[begin:end], kept.gate_up[begin:end],
     )  # fmt: skip
 
 
 @compiled
 def _to_attention(
-    numbers: Any, weights: Any, room: Any, positions: Any, cosine: Any, sine: Any, kept: Any
+    numbers: Any, weights: Any, room: Any, positions: Any, cosine: Any, sine: Any, kept: Any, turned: Any
 ) -> None:
     """From what comes in to queries, keys and values."""
     tokens = len(positions)
@@ -122,7 +135,12 @@ def _to_attention(
         normed, joined = room.normed[: end - begin], room.joined[: end - begin]
         normalise(kept.x[begin:end], weights.gain, numbers.epsilon, normed, room.scales)
         multiply(numbers.product, normed, False, weights.heads, True, joined, 0)
-        turn(joined, weights.heads_bias, positions[begin:end], cosine, sine, numbers, kept.turned[begin:end])
+        heads, places, to = kept.heads[begin:end], positions[begin:end], turned[begin:end]
+        if len(weights.head_gains):
+            _store_rows(joined, heads)
+            turn_normed(heads, weights.head_gains, places, cosine, sine, numbers, to)
+        else:
+            turn(joined, weights.heads_bias, places, cosine, sine, numbers, to)
 
 
 @compiled
@@ -142,48 +160,6 @@ def _from_attention(numbers: Any, weights: Any, room: Any, kept: Any, out: Any) 
         multiply(address, active, False, weights.down, True, to, 1)
 
 
-@compiled
-def turn(joined: Any, bias: Any, positions: Any, cosine: Any, sine: Any, numbers: Any, turned: Any) -> None:
-    """turned (N, (H + 2 K) W) = `joined` + bias, with queries scaled, and queries and keys turned."""
-    half = cosine.shape[1]
-    width = 2 * half
-    heads = joined.shape[1] // width
-    turning = numbers.query_heads + (heads - numbers.query_heads) // 2
-    for n in range(joined.shape[0]):
-        row, out, cos, sin = joined[n], turned[n], cosine[positions[n]], sine[positions[n]]
-        for d in range(bias.shape[0]):
-            row[d] += bias[d]
-        for h in range(turning):
-            of, to = row[h * width : (h + 1) * width], out[h * width : (h + 1) * width]
-            factor = numbers.scaling if h < numbers.query_heads else np.float32(1.0)
-            for d in range(half):
-                low, high = of[d] * factor, of[half + d] * factor
-                store(to, d, low * cos[d] - high * sin[d])
-                store(to, half + d, high * cos[d] + low * sin[d])
-        for d in range(turning * width, heads * width):
-            store(out, d, row[d])
-
-
-@compiled
-def _turn_back(of_turned: Any, cosine: Any, sine: Any, numbers: Any, of_joined: Any) -> None:
-    """The gradient of one sequence's `joined` from that of what `turn` makes of it."""
-    half = cosine.shape[1]
-    width = 2 * half
-    heads = of_joined.shape[1] // width
-    turning = numbers.query_heads + (heads - numbers.query_heads) // 2
-    for t in range(of_joined.shape[0]):
-        row, out, cos, sin = of_turned[t], of_joined[t], cosine[t], sine[t]
-        for h in range(turning):
-            of, to = row[h * width : (h + 1) * width], out[h * width : (h + 1) * width]
-            factor = numbers.scaling if h < numbers.query_heads else np.float32(1.0)
-            for d in range(half):
-                low, high = of[d] * factor, of[half + d] * factor
-                store(to, d, low * cos[d] + high * sin[d])
-                store(to, half + d, high * cos[d] - low * sin[d])
-        for d in range(turning * width, heads * width):
-            store(out, d, row[d])
-
-
 class _RoomBack(NamedTuple):
     """Memory for the derivative of TOKENS_BACK tokens, and of as many as go through attention together."""
 
@@ -196,7 +172,9 @@ class _RoomBack(NamedTuple):
     of_gate_up: Any  # (tokens, 2 F) P
     of_mixed: Any  # (tokens, H W) float32
     of_attention: Any  # (T, H W) P
-    of_turned: Any  # (T, (H + 2 K) W) float32
+    turned: Any  # (L, (H + 2 K) W) P, of normalised heads, L tokens of the longest sequence; or (0, …)
+    positions: Any  # (L,) 0, 1, 2 …
+    of_turned: Any  # (L, (H + 2 K) W) float32
     of_joined: Any  # (T, (H + 2 K) W) P
 
 
@@ -204,10 +182,7 @@ class _RoomBack(NamedTuple):
 def _room_back(weights: Any, lengths: Any, dtype: Any) -> Any:
     width, feed_forward = weights.down.shape
     joined, mixed = weights.heads.shape[0], weights.output.shape[1]
-    together, longest, row, first = 1, 1, 0, 0
-    while row < lengths.shape[0]:
-        row, end = _handful(lengths, row, first)
-        together, first = max(together, end - first), end
+    together, longest = _together(lengths), 1
     for row in range(lengths.shape[0]):
         longest = max(longest, lengths[row])
     return _RoomBack(
@@ -216,6 +191,7 @@ def _room_back(weights: Any, lengths: Any, dtype: Any) -> Any:
         np.empty((TOKENS_BACK, width), np.float32), np.empty((TOKENS_BACK, feed_forward), dtype),
         np.empty((TOKENS_BACK, feed_forward), np.float32), np.empty((TOKENS_BACK, 2 * feed_forward), dtype),
         np.empty((TOKENS_BACK, mixed), np.float32), np.empty((together, mixed), dtype),
+        np.empty((longest if len(weights.head_gains) else 0, joined), dtype), np.arange(longest),
         np.empty((longest, joined), np.float32), np.empty((together, joined), dtype),
     )  # fmt: skip
 
@@ -237,14 +213,13 @@ def layer_back(
         _from_attention_back(numbers, weights, room, part, grad[first:end], of_weights)
         begin = 0
         for r in range(row, until):
-            length = lengths[r]
-            attend_to_sequences_back(
-                numbers.product, part.turned, part.logs, room.of_attention, begin, of_scores,
-                room.of_turned[:length],
+            after = begin + lengths[r]
+            _attention_back(
+                numbers, weights, room, part.heads[begin:after], part.logs[begin:after],
+                room.of_attention[begin:after], cosine, sine, of_scores, of_weights,
+                room.of_joined[begin:after],
             )  # fmt: skip
-            of_joined = room.of_joined[begin : begin + length]
-            _turn_back(room.of_turned[:length], cosine, sine, numbers, of_joined)
-            begin += length
+            begin = after
         _to_attention_back(numbers, weights, room, part.x, grad[first:end], of_weights)
         row, first = until, end
 
@@ -281,6 +256,26 @@ def _from_attention_back(
         multiply(address, back, True, kept.mixed[begin:end], False, of_weights.output, 1)
         multiply(address, back, False, weights.output, False, of_mixed, 0)
         _store_rows(of_mixed, room.of_attention[begin:end])
+
+
+@compiled
+def _attention_back(
+    numbers: Any, weights: Any, room: Any, heads: Any, logs: Any, of_mixed: Any, cosine: Any, sine: Any,
+    of_scores: Any, of_weights: Any, of_joined: Any,
+) -> None:  # fmt: skip
+    """From the gradient of what attention mixed of one sequence to that of its queries, keys and values."""
+    length, normed = len(heads), len(weights.head_gains) > 0
+    of_turned = room.of_turned[:length]
+    turned = room.turned[:length] if normed else heads
+    if normed:
+        turn_normed(heads, weights.head_gains, room.positions[:length], cosine, sine, numbers, turned)
+    attend_to_sequence_back(numbers.product, turned, logs, of_mixed, of_scores, of_turned)
+    if normed:
+        turn_normed_back(
+            of_turned, heads, weights.head_gains, cosine, sine, numbers, of_weights.head_gains, of_joined
+        )
+    else:
+        turn_back(of_turned, cosine, sine, numbers, of_joined)
 
 
 @compiled

@@ -138,9 +138,9 @@ class BatchSettings(Settings):
     """Compile the decoder with `torch.compile`. On a CPU it needs a C++ compiler and takes a minute first,
     then trains a small model about twice as fast as the library's layers."""
     written_out: bool = True
-    """Compute small Llama and Qwen2 decoders on a CPU by layers written out (`models/written.py`), which is
-    faster and as near to the exact gradients; where sequences are packed or the decoder is compiled, and for
-    all other models, it changes nothing."""
+    """Compute small Llama, Qwen2 and Qwen3 decoders on a CPU by layers written out (`models/written.py`),
+    which is faster and as near to the exact gradients; where sequences are packed or the decoder is compiled,
+    and for all other models, it changes nothing."""
     packing: bool = False
     """Lay sequences one after the other in rows of up to `tokens_per_microbatch` tokens, none of which sees
     another: no padding, and fewer and fuller forward passes. Meant for accelerators and flash attention. On

@@ -12,7 +12,7 @@ from r1kit.memory.shapes import ModelShape
 
 def is_written(shape: ModelShape, arithmetic: Arithmetic) -> bool:
     """Whether a learner that may write layers out (`models/written_decoder.py`) does so."""
-    known = shape.family in ("llama", "qwen2") and not shape.attention_bias
+    known = shape.family in ("llama", "qwen2", "qwen3") and not shape.attention_bias
     return known and arithmetic.is_small(shape)
 
 
@@ -20,7 +20,8 @@ def kept_by_layer(shape: ModelShape, tokens: int, arithmetic: Arithmetic) -> lis
     """Bytes of each tensor that is kept of one layer, of `tokens` in all.
 
     The residual stream before attention and after it in float32 (4ND each), queries, keys and values
-    (eN(Q + 2K)), a sum for each head (4NH), what attention mixed (eNQ), gate and up (2eNF).
+    (eN(Q + 2K); where heads are normalised, as they were before), a sum for each head (4NH), what attention
+    mixed (eNQ), gate and up (2eNF).
     """
     e = arithmetic.number
     heads = e * (shape.query_width + 2 * shape.kv_width)
@@ -63,9 +64,11 @@ def weight_gradients(shape: ModelShape) -> int:
 def passing_back(shape: ModelShape, tokens: int, length: int, arithmetic: Arithmetic) -> int:
     """Bytes of the gradients on their way through a layer: of the residual stream (4ND), and of what is
     computed of some tokens at once: norms, gates and their gradients; heads and their gradients, those of
-    one sequence in float32; and four tables of scores, two of them in float32.
+    one sequence in float32, and of normalised heads what attention read of that sequence; and four tables of
+    scores, two of them in float32.
     """
     e, joined = arithmetic.number, shape.query_width + 2 * shape.kv_width
     of_token = (2 * e + 4) * shape.width + (3 * e + 4) * shape.feed_forward + 4 * shape.query_width
-    heads = max(HANDFUL, length) * e * (shape.query_width + joined) + length * 4 * joined
+    of_one = (4 + (e if shape.normalises_heads else 0)) * joined
+    heads = max(HANDFUL, length) * e * (shape.query_width + joined) + length * of_one
     return tokens * 4 * shape.width + TOKENS_BACK * of_token + heads + QUERIES * length * (8 + 2 * e)

@@ -96,7 +96,7 @@ def forward_scores(model: nn.Module, rows: Sequence[Sequence[int]], *, narrow: b
     """Scores (B,) in float32, with gradient; `narrow` computes wide weights' products in bfloat16.
 
     Causal heads need no attention mask: with padding on the right no real token sees a padded one. Small
-    Llama and Qwen2 decoders on a CPU are computed by layers written out (`written_decoder`).
+    Llama, Qwen2 and Qwen3 decoders on a CPU are computed by layers written out (`written_decoder`).
     """
     config: Any = model.config
     device = next(model.parameters()).device

@@ -28,6 +28,7 @@ class LayerWeights(NamedTuple):
     gain: Tensor  # (D,), before attention
     heads: Tensor  # ((H + 2 K) W, D): queries, keys, values
     heads_bias: Tensor  # ((H + 2 K) W,), or (0,) without
+    head_gains: Tensor  # (2 W,), of each head of queries, and of keys; or (0,) without
     output: Tensor  # (D, H W)
     feed_forward_gain: Tensor  # (D,)
     gate_up: Tensor  # (2 F, D)
@@ -169,8 +170,8 @@ def _rooms(x: Tensor, layers: Sequence[LayerWeights], shape: DecoderShape) -> li
         even, odd, *room = shape.blocks.take([out, out, *kept])
         return [[odd if place % 2 else even, *room] for place in range(len(layers))]
     if shape.recomputed:
-        *outs, turned, logs, mixed, middle, gate_up = shape.blocks.take([out] * len(layers) + kept)
-        return [[of, turned, logs, mixed, middle, gate_up] for of in outs]
+        *outs, heads, logs, mixed, middle, gate_up = shape.blocks.take([out] * len(layers) + kept)
+        return [[of, heads, logs, mixed, middle, gate_up] for of in outs]
     taken = shape.blocks.take([out, *kept] * len(layers))
     size = 1 + len(kept)
     return [taken[begin : begin + size] for begin in range(0, len(taken), size)]

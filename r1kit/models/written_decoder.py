@@ -24,9 +24,9 @@ def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
     """The decoder of `model` written out, or None where the module tree has to compute it; what its layers
     keep lies in `blocks`, if given.
 
-    That is any model but a small Llama or Qwen2 on a CPU (`has_small_decoder`) where PyTorch has MKL, with
-    float32 weights. Where gradient checkpointing is on, a layer keeps what came into it alone and is computed
-    again for its derivative. The module tree under autocast is the oracle of its tests.
+    That is any model but a small Llama, Qwen2 or Qwen3 on a CPU (`has_small_decoder`) where PyTorch has MKL,
+    with float32 weights. Where gradient checkpointing is on, a layer keeps what came into it alone and is
+    computed again for its derivative. The module tree under autocast is the oracle of its tests.
     """
     from r1kit.kernels.products import product_address
 
@@ -47,17 +47,28 @@ def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
 
 
 def _is_written(layer: Any) -> bool:
-    """Not with a norm for each head (Qwen3), nor with biases in other products than the first three."""
+    """Not with biases in other products than the first three, nor in these where heads are normalised."""
     attention, feed_forward = layer.self_attn, layer.mlp
     maps = (attention.q_proj, attention.k_proj, attention.v_proj)
     others = (attention.o_proj, feed_forward.gate_proj, feed_forward.up_proj, feed_forward.down_proj)
     biased = len({product.bias is None for product in maps}) == 1 and all(p.bias is None for p in others)
-    return biased and not hasattr(attention, "q_norm") and attention.head_dim % 2 == 0
+    unbiased = maps[0].bias is None or not _head_norms(layer)
+    return biased and unbiased and attention.head_dim % 2 == 0
+
+
+def _head_norms(layer: Any) -> tuple[Any, ...]:
+    """Of queries and of keys, where the family has them (Qwen3)."""
+    attention = layer.self_attn
+    return (attention.q_norm, attention.k_norm) if hasattr(attention, "q_norm") else ()
 
 
 def _alike(decoder: Any) -> bool:
     """Whether all layers have the same constants."""
-    norms = [n for layer in decoder.layers for n in (layer.input_layernorm, layer.post_attention_layernorm)]
+    norms = [
+        norm
+        for layer in decoder.layers
+        for norm in (layer.input_layernorm, layer.post_attention_layernorm, *_head_norms(layer))
+    ]
     epsilons = {norm.variance_epsilon for norm in (*norms, decoder.norm)}
     return len(epsilons) == 1 and len({layer.self_attn.scaling for layer in decoder.layers}) == 1
 
@@ -99,10 +110,12 @@ def _weights(layer: Any) -> LayerWeights:
     attention, feed_forward = layer.self_attn, layer.mlp
     maps = (attention.q_proj, attention.k_proj, attention.v_proj)
     biases = [m.bias for m in maps if m.bias is not None]
+    gains = [norm.weight for norm in _head_norms(layer)]
     return LayerWeights(
         gain=layer.input_layernorm.weight,
         heads=torch.cat([m.weight for m in maps]),
         heads_bias=torch.cat(biases) if biases else torch.zeros(0, dtype=torch.float32),
+        head_gains=torch.cat(gains) if gains else torch.zeros(0, dtype=torch.float32),
         output=attention.o_proj.weight,
         feed_forward_gain=layer.post_attention_layernorm.weight,
         gate_up=torch.cat([m.weight for m in (feed_forward.gate_proj, feed_forward.up_proj)]),
