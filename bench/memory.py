@@ -35,6 +35,9 @@ MODELS = {
     "qwen2-2M": _PLAIN
     | {"model_type": "qwen2", "vocab_size": 2048, "hidden_size": 192, "intermediate_size": 512}
     | {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 5},
+    "qwen3-2M": _PLAIN
+    | {"model_type": "qwen3", "vocab_size": 2048, "hidden_size": 192, "intermediate_size": 512}
+    | {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 5},
     "llama-12M": _PLAIN
     | {"model_type": "llama", "vocab_size": 8192, "hidden_size": 320, "intermediate_size": 896}
     | {"num_attention_heads": 5, "num_key_value_heads": 5, "num_hidden_layers": 7, "head_dim": 64},
@@ -94,6 +97,12 @@ CASES = (
     _rl("llama-12M", 8, 300, 8192, "group_size=16"),
     _sft("llama-12M", 256, 4096, "precision=float32"),
     _rl("llama-50M", 4, 100, 1024, "group_size=8", "batch.gradient_checkpointing=true"),
+    Case(
+        "laptop-zero", "r1_zero", "micro", (f"{_RL}.objective.advantage=gae", f"{_RL}.critic.kind=separate")
+    ),
+    Case("laptop-zero", "r1_zero", "micro", (f"{_RL}.objective.advantage=gae", f"{_RL}.critic.kind=head")),
+    _rl("llama-12M", 8, 64, 4096, "objective.advantage=gae", "critic.kind=separate"),
+    _sft("qwen3-2M", 512, 4096),
 )
 
 

@@ -138,3 +138,24 @@ def test_what_other_sources_were_compiled_into_goes_a_month_after_its_last_use(
     assert not old.exists()
     assert all((folder / "code").exists() for folder in (recent, *others))
     assert own.stat().st_mtime == pytest.approx(now, abs=600)
+
+
+def test_damaged_machine_code_is_compiled_anew(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np; from r1kit.kernels import floats;"
+        "print(floats.highest(np.arange(3, dtype=np.float32)), floats.highest.stats.cache_hits.total())"
+    )
+
+    def told() -> list[str]:
+        done = in_a_new_process(code, NUMBA_CACHE_DIR=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert told() == ["2.0", "0"]
+    (index,) = tmp_path.rglob("floats.highest*.nbi")
+    (kept,) = tmp_path.rglob("floats.highest*.nbc")
+    for path, damaged in ((index, b""), (index, None), (kept, None), (kept, bytes(5000))):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] if damaged is None else damaged)
+        assert told() == ["2.0", "0"]
+    assert told() == ["2.0", "1"]

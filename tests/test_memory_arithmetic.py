@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,11 @@ def test_stage_of_reinforcement_learning_by_hand() -> None:
     assert (parts["weights"], parts["gradients"], parts["optimizer"]) == (4 * count, 4 * count, 8 * count)
     assert (parts["reference"], parts["critic"], parts["other models"]) == (4 * count, 12 * count, 2 * count)
     assert parts["sampler"] == 2 * count
+    # a critic's learner has a block of its own, 8 rows of 63 tokens that predict something in two threads
+    both, kept = replace(NARROW, threads=2), replace(training, written=True)
+    blocks = 2 * written.in_block(SMALL, 4 * 63, both, checkpointing=False)
+    in_two = estimate.reinforcement(SMALL, draws, kept, both, company, None)
+    assert in_two.phases[1].parts["critic"] == 12 * count + blocks
     assert parts["rollouts"] == 104 * 8 * 48 + 25 * 8 * 64
     assert "gradients" not in sampling.parts
     # 8 rows: each has two blocks of 32 positions for its own 48, and one for its prompt

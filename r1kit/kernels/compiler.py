@@ -22,6 +22,7 @@ from threading import Lock
 from typing import Any
 
 from numba import config, njit
+from numba.core.caching import FunctionCache
 
 from r1kit.errors import UserError
 from r1kit.files.durable import remove_folder
@@ -65,6 +66,17 @@ if config.DISABLE_JIT:
 _FOLDER, _LOCK = _folder(), Lock()
 
 
+class _Kept(FunctionCache):  # type: ignore[misc]
+    """Machine code on disk; what cannot be read is compiled anew, for power may fail while it is written."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # of unpickling, or of LLVM
+            self.flush()
+            return None
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """`function` as machine code."""
     return _compiled(function, _MATHS)
@@ -79,8 +91,9 @@ def _compiled(function: Callable[..., Any], maths: set[str]) -> Any:
     with _LOCK:  # threads may import kernels at the same time
         before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
         try:
-            return njit(
-                nogil=True, cache=bool(_FOLDER), fastmath=maths, error_model="numpy", forceinline=True
-            )(function)
+            dispatcher = njit(nogil=True, fastmath=maths, error_model="numpy", forceinline=True)(function)
+            if _FOLDER:
+                dispatcher._cache = _Kept(function)
+            return dispatcher
         finally:
             config.CACHE_DIR = before

@@ -108,6 +108,8 @@ def reinforcement(
     """
     micro, found = largest(shape, training, arithmetic)
     held = _models(shape, company, arithmetic)
+    if company.critic:
+        held["critic"] += found.held  # a learner with blocks of its own
     if arithmetic.narrow or company.older:
         held["sampler"] = shape.parameters * arithmetic.number
     rows = rollouts.rows_at_once(shape, draws, arithmetic, device_memory)

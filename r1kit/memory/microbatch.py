@@ -29,9 +29,7 @@ class Training:
     checkpointing: bool = False
     packing: bool = False
     written: bool = False  # whether the learner writes layers out where it can
-    few_parts: bool = (
-        False  # whether it cuts micro-batches for that: a critic does not, it may write layers out
-    )
+    few_parts: bool = False  # whether it cuts micro-batches for that: of a reward model it does not
     shared: bool = True  # whether the learner shares it out among threads where it can
 
 

@@ -180,8 +180,9 @@ def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[
         checkpointing=batch.gradient_checkpointing,
         packing=batch.packing,
         few_parts=batch.writes_layers_out,
-        written=batch.writes_layers_out and settings.critic is None,  # a critic's layers are the library's,
-        shared=not batch.compile and settings.critic is None,  # and its losses take one thread
+        written=batch.writes_layers_out,
+        # losses of values take one thread, and with a head so does the policy's
+        shared=not batch.compile and (settings.critic is None or settings.critic.kind == "separate"),
     )
 
 
