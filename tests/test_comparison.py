@@ -234,7 +234,7 @@ def test_a_killed_comparison_leaves_no_run_behind_that_goes_on(tmp_path):
     process.communicate(timeout=120)
     folder = tmp_path / "out/plain/seed-1"
     deadline = time.monotonic() + 120
-    while "stopping after this step" not in folder.with_suffix(".log").read_text():
+    while "stopping at the next point" not in folder.with_suffix(".log").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.1)
     with lock_when_free(folder, deadline):

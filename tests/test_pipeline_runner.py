@@ -115,6 +115,19 @@ def test_unfinished_run_needs_resume_or_another_folder(recipe_file: Path, tmp_pa
     )
 
 
+def test_a_wish_to_stop_that_a_stage_did_not_see_ends_the_run_before_the_next(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    out, stop = tmp_path / "run", StopFlag()
+    recipe = load_recipe(str(recipe_file), ())
+    stop.request()
+    with pytest.raises(Interrupted, match="one: stopped before it was begun"):
+        run_recipe(recipe, out, RunOptions(), Progress(quiet=True), stop)
+    assert CountStage.ran == []
+    go(recipe_file, out, resume=True)
+    assert CountStage.ran == ["one", "two", "three"]
+
+
 def test_resume_goes_on_inside_the_broken_stage(recipe_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(Interrupted):

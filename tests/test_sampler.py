@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     DeepseekV3Config,
@@ -326,6 +327,17 @@ def test_stream_yields_the_text_of_sample_zero() -> None:
     assert completion.tokens == expected.tokens
     assert pieces[0] == "<think>"
     assert len(pieces) > 3
+
+
+def test_temperatures_too_small_to_divide_by_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"1e-39: use 0 \(greedy\) or at least 1e-06"):
+        SamplingParams(temperature=1e-39)
+    model = make_model("llama")
+    coldest, greedy = (
+        LocalSampler(model, make_tokenizer()).sample([prompts(6)[0]], 2, params, [0])[0]
+        for params in (SamplingParams(max_new_tokens=9, temperature=t) for t in (1e-6, 0.0))
+    )
+    assert [completion.tokens for completion in coldest] == [completion.tokens for completion in greedy]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r1kit.errors import RunFolderError
+from r1kit.errors import Interrupted, RunFolderError
 from r1kit.files import lock, require_space
 from r1kit.pipeline.base import checked_model
 from r1kit.pipeline.config import BASE, Recipe
@@ -109,6 +109,8 @@ class _Run:
                 drop(step.stage)
         for step in steps:
             if not step.done:
+                if self.stop.requested:  # during a step that ended before it looked
+                    raise Interrupted(f"{step.stage}: stopped before it was begun")
                 (self.train if step.work == "train" else self.evaluate)(step)
                 self.folder.write_results(names)
 

@@ -12,7 +12,7 @@ from r1kit.learning.algorithms import ALGORITHMS, expanded
 from r1kit.learning.difficulty import DifficultySettings
 from r1kit.learning.settings import RLSettings, SFTSettings
 from r1kit.rewards.learned import TEACHER
-from r1kit.rollouts.protocol import SamplingParams
+from r1kit.rollouts.protocol import SamplingParams, Temperature
 from r1kit.schedules import Schedule, value_at
 from r1kit.settings import Settings
 
@@ -26,7 +26,7 @@ class EvaluationSettings(Settings):
     """Problems per task, the same ones for every model; null: each task's whole test split."""
     samples: int = Field(default=16, ge=1)
     """Samples per problem: k of pass@1's mean and of cons@k."""
-    temperature: float = Field(default=0.6, ge=0.0)
+    temperature: Temperature = 0.6
     """R1's evaluation temperature; 0 is greedy."""
     top_p: float = Field(default=0.95, gt=0.0, le=1.0)
     """R1's evaluation nucleus."""

@@ -50,4 +50,4 @@ class StopFlag:
         self.request()
         # os.write, because a handler may interrupt a print that holds the stream's lock
         with suppress(OSError):  # stderr may be closed or its reader gone; the wish stands all the same
-            os.write(2, b"\nstopping after this step, the state will be saved; once more to quit at once\n")
+            os.write(2, b"\nstopping at the next point to resume from; once more to quit at once\n")
