@@ -134,7 +134,7 @@ PARTS: Mapping[str, Part] = {
     "sampling": (_beside(beside.sampling), "12 minutes", "rollouts beside transformers and vLLM"),
     "long": (_beside(beside.long_sampling), "15 minutes", "longer ones of a larger model, likewise"),
     "step": (_beside(beside.step), "8 minutes", "whole GRPO steps beside TRL"),
-    "learning": (_beside(learning.learning), "15 minutes", "reward over 60 steps of GRPO beside TRL"),
+    "learning": (_beside(learning.learning), "22 minutes", "reward over 60 steps of GRPO beside TRL"),
     "supervised": (_beside(beside.supervised), "3 minutes", "supervised updates beside TRL"),
     "growth": (_beside(growth.growth), "4 minutes", "cost by number and length of rollouts, parts of a run"),
     "profile": (
@@ -144,7 +144,11 @@ PARTS: Mapping[str, Part] = {
     ),
     "model": (_model, "5 minutes", "a base model on the laptop's prompts beside transformers"),
     "verdicts": (_verdicts, "1 minute", "verdicts beside math-verify"),
-    "gpu": (_gpu, "10 minutes", "sampling and learning on a CUDA device; nothing where there is none"),
+    "gpu": (
+        _gpu,
+        "10 minutes",
+        "sampling and learning on a CUDA device; with --quick on a CPU if need be",
+    ),
     "programs": (_programs, "1 minute", "programs in the sandbox beside fresh processes"),
 }
 """By name: the function, how long it takes, what it measures."""

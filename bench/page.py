@@ -107,7 +107,8 @@ def _growth(details: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"A run of R1-Zero of {run['steps']} steps: {parts}; runner, logging, checkpoints and report"
         f" {run['beside']:.2f} s ({100 * run['share']:.1f}%), besides {run['around']:.1f} s for starting and"
-        " looking through a finished run."
+        " looking through a finished run. A report, a picture and checkpoints come once or twice in a run of"
+        " any length: of one of minutes see the profile."
     )
     yield ""
 

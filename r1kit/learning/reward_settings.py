@@ -35,7 +35,7 @@ class RewardTrainingSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; weights and optimizer state stay float32."""
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
+    """Recompute activations in the backward pass: less memory, a fifth to a third more time."""
     save_every: int = Field(default=100, ge=1)
     """Updates between checkpoints; the last one is always saved."""
     keep_checkpoints: int = Field(default=2, ge=1)

@@ -129,7 +129,7 @@ class BatchSettings(Settings):
     rollout_epochs: int = Field(default=1, ge=1)
     """Passes over each batch of rollouts, in other minibatches each time (PPO: several; R1: 1)."""
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, a quarter to a third more time."""
+    """Recompute activations in the backward pass: less memory, a fifth to a third more time."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; weights and optimizer state stay float32."""
     logprob_chunk: int = Field(default=1024, gt=0)
