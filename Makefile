@@ -1,5 +1,5 @@
 # Each target makes what it needs: the environment in .venv, the installation, then the work.
-#   make demo            carry the base through the whole recipe on this machine's CPU (10 minutes on a Xeon with AMX)
+#   make demo            carry the base through the whole recipe on this machine's CPU (9 minutes on a Xeon with AMX)
 #   make test            run the tests; some: make test ARGS="-k countdown", the slow ones: make test MARK=slow
 #   make lint types      style and type checks
 #   make bench           speed beside vLLM, TRL, transformers and others, into docs/performance.md (75 minutes)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_models import checkpoint
 
 from r1kit import cli
-from r1kit.errors import UserError
+from r1kit.errors import ModelError, UserError
 from r1kit.memory.limits import Limit, container_limit
 from r1kit.memory.measure import Work, measure
-from r1kit.memory.shapes import config_for
+from r1kit.memory.shapes import config_for, shape_of
 from r1kit.pipeline import preflight as module
 from r1kit.pipeline.config import load_recipe
-from r1kit.pipeline.footprint import ESTIMATES, Machine, scene_of, stage_estimate
+from r1kit.pipeline.footprint import ESTIMATES, Machine, evaluation_estimate, scene_of, stage_estimate
 from r1kit.pipeline.measured import work_of
 from r1kit.pipeline.preflight import preflight, require_memory
 from r1kit.pipeline.relief import Change, alternatives, relief
@@ -91,7 +92,7 @@ def test_settings_that_are_named_make_the_recipe_fit(
     narrow = ["--memory-gib", "1", "--prompt-tokens", "20", "--out", str(tmp_path)]
     assert cli.main(["preflight", "laptop-zero", "evaluation=null", *narrow]) == 2
     message = capsys.readouterr().err
-    assert "does not fit into 1.00 GiB: stages.r1_zero needs 1." in message
+    assert "does not fit, with 1.00 GiB of memory: stages.r1_zero needs 1." in message
     named = re.findall(r"stages\.r1_zero\.[a-z_.]+=\w+", message)
     assert named[0].startswith("stages.r1_zero.questions_per_step=")
     for setting in named:
@@ -228,3 +229,42 @@ def test_process_that_fails_is_one_line() -> None:
     with pytest.raises(UserError, match=r"^measuring: the process ended with status 1: ") as error:
         measure(Work(config={"model_type": "no such model"}, rows=1))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"num_key_value_heads": 3},
+            "num_key_value_heads: needs a divisor of num_attention_heads, 4; found 3",
+        ),
+        (
+            {"num_key_value_heads": 8},
+            "num_key_value_heads: needs a divisor of num_attention_heads, 4; found 8",
+        ),
+        ({"model_type": ["llama"]}, r"memory of model_type \['llama'\] cannot be estimated"),
+    ],
+)
+def test_a_config_that_no_model_can_have_is_refused(change: dict[str, Any], message: str) -> None:
+    shape = {"vocab_size": 9, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    with pytest.raises(ModelError, match=message):
+        shape_of({"model_type": "llama", "num_attention_heads": 4, **shape, **change}, "here")
+
+
+def test_evaluations_are_bounded_by_the_models_context_too() -> None:
+    recipe = load_recipe("laptop-zero")
+    settings = recipe.run.evaluation
+    assert settings is not None
+    longer = settings.model_copy(update={"max_new_tokens": 10**6})
+    machine = Machine("cpu", True, 64 * GIB)
+    context = scene_of(recipe, machine, 40).shape("base").context
+    most = settings.model_copy(update={"max_new_tokens": context - 40})
+    found = [evaluation_estimate(s, "base", 100, scene_of(recipe, machine, 40)) for s in (longer, most)]
+    assert found[0] == found[1]
+    crowded = evaluation_estimate(most, "base", 100, scene_of(recipe, machine, 10**9))
+    assert crowded.peak.total < 64 * GIB
+
+
+def test_threads_are_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["preflight", "laptop-zero", "threads=100000"]) == 2
+    assert "threads" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from r1kit.pipeline.prompts import longest_prompt
 
 RUNS = Path("runs")
 _PROMPT = 512  # tokens, where nothing is known
-_WIDTH = 132  # columns of the table in a file or a pipe
+_WIDTH = 180  # columns of the table in a file or a pipe
 Measured = Mapping[str, Mapping[str, int]]  # item -> phase -> bytes
 
 
@@ -121,7 +121,7 @@ def _require_fit(recipe: Recipe, found: Preflight, out: Path) -> None:
     if found.disk > found.free:
         reasons.append(f"{out}: {gib(found.disk)} of disk, {gib(found.free)} free: make room or use --out")
     if reasons:
-        raise UserError(f"does not fit into {gib(found.limit.size)}: {'; '.join(reasons)}")
+        raise UserError(f"does not fit, with {gib(found.limit.size)} of memory: {'; '.join(reasons)}")
     highest = max(found.items, key=lambda item: item.estimate.peak.total)
     peak = highest.estimate.peak.total
     close = peak > found.limit.size * (1 - TOLERANCE)

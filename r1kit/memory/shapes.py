@@ -80,13 +80,19 @@ def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
     Raises ModelError: another architecture, or a number is missing or no number. `name` is for the message.
     """
     family = config.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise ModelError(
             f"{name}: the memory of model_type {family!r} cannot be estimated; known: {', '.join(FAMILIES)}"
         )
     heads, width = _number(config, "num_attention_heads", name), _number(config, "hidden_size", name)
     # null in published files means: the library's own default
     given = {key for key, value in config.items() if value is not None}
+    kv_heads = _number(config, "num_key_value_heads", name) if "num_key_value_heads" in given else heads
+    if heads % kv_heads:
+        raise ModelError(
+            f"{name}: config.json: num_key_value_heads: needs a divisor of num_attention_heads, {heads};"
+            f" found {kv_heads}"
+        )
     return ModelShape(
         family=family,
         vocabulary=_number(config, "vocab_size", name),
@@ -94,7 +100,7 @@ def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
         feed_forward=_number(config, "intermediate_size", name),
         layers=_number(config, "num_hidden_layers", name),
         heads=heads,
-        kv_heads=_number(config, "num_key_value_heads", name) if "num_key_value_heads" in given else heads,
+        kv_heads=kv_heads,
         head_width=_number(config, "head_dim", name) if "head_dim" in given else width // heads,
         context=_number(config, "max_position_embeddings", name)
         if "max_position_embeddings" in given

@@ -45,7 +45,7 @@ class RunSettings(Settings):
     """Every random draw follows from it."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where models run; auto takes the accelerator if there is one."""
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads of torch; 0 leaves torch's own choice. Results repeat exactly only for one number."""
     tensorboard: bool = False
     """Whether every stage also writes TensorBoard events (needs the extra `tensorboard`)."""

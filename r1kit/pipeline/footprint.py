@@ -150,23 +150,29 @@ def evaluation_estimate(settings: EvaluationSettings, source: str, problems: int
     drawn = min(MOST_ROWS, max(1, MOST_ROWS // settings.samples) * settings.samples)
     held = max(0, problems * settings.samples - drawn)
     responses = min(drawn, problems * settings.samples)
-    draws = _draws(settings.sampling(), responses, scene.prompt, held, settings.samples)
-    machine = scene.machine
-    arithmetic = machine.arithmetic(settings.precision)
-    return estimate.sampling(scene.shape(source), draws, arithmetic, machine.device_memory)
+    shape, machine = scene.shape(source), scene.machine
+    draws = _draws(settings.sampling(), responses, shape, scene.prompt, held, settings.samples)
+    return estimate.sampling(shape, draws, machine.arithmetic(settings.precision), machine.device_memory)
 
 
-def _draws(params: SamplingParams, responses: int, prompt: int, held: int = 0, group: int = 1) -> Draws:
+def _draws(
+    params: SamplingParams, responses: int, shape: ModelShape, prompt: int, held: int = 0, group: int = 1
+) -> Draws:
+    prompt, new = _within(shape, prompt, params.max_new_tokens)
     filtered = params.temperature > 0 and (params.top_k > 0 or params.top_p < 1)
     warmed = params.temperature not in (0.0, 1.0)
-    return Draws(responses, prompt, params.max_new_tokens, filtered, warmed, held, group)
+    return Draws(responses, prompt, new, filtered, warmed, held, group)
+
+
+def _within(shape: ModelShape, prompt: int, new: int) -> tuple[int, int]:
+    """Tokens of a prompt and its response: no sequence is longer than the model's context."""
+    prompt = max(1, min(prompt, shape.context - 1))
+    return prompt, min(new, shape.context - prompt)
 
 
 def rl_work(settings: RLStageSettings, shape: ModelShape, prompt: int) -> tuple[Draws, Training]:
     """What a step samples and learns from at most; no sequence is longer than the model's context."""
-    new = int(settings.ever("sampling.max_new_tokens"))
-    prompt = max(1, min(prompt, shape.context - 1))
-    new = min(new, shape.context - prompt)
+    prompt, new = _within(shape, prompt, int(settings.ever("sampling.max_new_tokens")))
     rollouts = int(settings.ever("questions_per_step") * settings.ever("group_size"))
     warmed = settings.ever("sampling.temperature") != 1.0
     draws = Draws(rollouts, prompt, new, False, warmed, group=int(settings.ever("group_size")))
@@ -241,9 +247,9 @@ def _reward_model(spec: StageSpec, settings: RewardModelStageSettings, scene: Sc
 
 
 def _sampled(source: str, settings: SamplingSettings, scene: Scene) -> Estimate:
-    draws = _draws(settings.sampling, MOST_ROWS, scene.prompt)
-    machine = scene.machine
-    return estimate.sampling(scene.shape(source), draws, machine.arithmetic(), machine.device_memory)
+    shape, machine = scene.shape(source), scene.machine
+    draws = _draws(settings.sampling, MOST_ROWS, shape, scene.prompt)
+    return estimate.sampling(shape, draws, machine.arithmetic(), machine.device_memory)
 
 
 def _sampling(spec: StageSpec, settings: SamplingSettings, scene: Scene) -> Estimate:
