@@ -19,7 +19,7 @@ from r1kit.files import verify_folder
 from r1kit.learning.rl_loop import train_rl
 from r1kit.pipeline.config import load_recipe
 from r1kit.pipeline.runner import RunOptions, run_recipe
-from r1kit.stages import rl
+from r1kit.stages import evaluation, rl
 from r1kit.tracking.progress import Progress
 from r1kit.tracking.stop import StopFlag
 
@@ -124,12 +124,36 @@ def test_large_recipe_takes_two_steps_on_a_tiny_model(tmp_path: Path) -> None:
     assert [row["step"] for row in logged] == [1, 2]
 
 
-def test_stop_during_an_evaluation_keeps_nothing_of_it(tmp_path: Path) -> None:
-    stop = StopFlag()
-    stop.request()
+def test_stop_during_an_evaluation_keeps_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, stop = evaluation.evaluate_model, StopFlag()
+
+    def stopped(*arguments: Any, **named: Any) -> Any:
+        stop.request()
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(evaluation, "evaluate_model", stopped)
     with pytest.raises(Interrupted, match="evaluate base on countdown: stopped after 0 of 2 problems"):
         go(tmp_path / "run", stop=stop)
     assert not (tmp_path / "run/evaluations").exists()
+
+
+def test_stop_in_the_last_round_of_an_evaluation_keeps_it_and_begins_no_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, stop = evaluation.evaluate_model, StopFlag()
+
+    def stopped(*arguments: Any, **named: Any) -> Any:
+        found = real(*arguments, **named)
+        stop.request()
+        return found
+
+    monkeypatch.setattr(evaluation, "evaluate_model", stopped)
+    with pytest.raises(Interrupted, match="r1_zero: stopped before it was begun"):
+        go(tmp_path / "run", stop=stop)
+    assert (tmp_path / "run/evaluations/base.json").exists()
+    assert not (tmp_path / "run/stages/r1_zero").exists()
 
 
 def test_tensorboard_events_are_written_when_asked(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_funnel_accounts_for_every_sample(stage: Path) -> None:
 
 def test_broken_sampling_goes_on_to_the_same_data(stage: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="kept: stopped after 128 of 160 problems"):
-        go(tmp_path, "run", stop=StopAfter(1))
+        go(tmp_path, "run", stop=StopAfter(2))  # before the stage, before its first round
     log = tmp_path / "run/stages/kept/samples.jsonl"
     with log.open("a") as file:
         file.write('{"problem": "a row of a round that a crash')
