@@ -66,7 +66,7 @@ if config.DISABLE_JIT:
 _FOLDER, _LOCK = _folder(), Lock()
 
 
-class _Kept(FunctionCache):  # type: ignore[misc]
+class _OnDisk(FunctionCache):  # type: ignore[misc]
     """Machine code on disk; what cannot be read is compiled anew, for power may fail while it is written."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -93,7 +93,7 @@ def _compiled(function: Callable[..., Any], maths: set[str]) -> Any:
         try:
             dispatcher = njit(nogil=True, fastmath=maths, error_model="numpy", forceinline=True)(function)
             if _FOLDER:
-                dispatcher._cache = _Kept(function)
+                dispatcher._cache = _OnDisk(function)
             return dispatcher
         finally:
             config.CACHE_DIR = before

@@ -95,6 +95,13 @@ def _store(array: Any, place: Any, number: Any) -> Any:
 
 
 @compiled
+def store_row(row: Any, to: Any) -> None:
+    """The flat `row`, float32, in the format of `to`."""
+    for place in range(row.shape[0]):
+        store(to, place, row[place])
+
+
+@compiled
 def highest(numbers: Any) -> Any:
     """The largest of the numbers; where one of them is NaN, any.
 

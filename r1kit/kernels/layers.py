@@ -17,7 +17,7 @@ import numpy as np
 from r1kit.kernels import HANDFUL, TOKENS, TOKENS_BACK
 from r1kit.kernels.causal import attend_to_sequence_back, attend_to_sequences, room_for
 from r1kit.kernels.compiler import compiled
-from r1kit.kernels.floats import store, widen
+from r1kit.kernels.floats import store_row, widen
 from r1kit.kernels.products import multiply
 from r1kit.kernels.training import gate_and_keep, gate_back, normalise, normalise_back
 from r1kit.kernels.turning import turn, turn_back, turn_normed, turn_normed_back
@@ -302,6 +302,4 @@ def _to_attention_back(numbers: Any, weights: Any, room: Any, x: Any, grad: Any,
 def _store_rows(of: Any, to: Any) -> None:
     """The rows of `of`, float32, in the format of `to`."""
     for n in range(of.shape[0]):
-        row, out = of[n], to[n]
-        for d in range(of.shape[1]):
-            store(out, d, row[d])
+        store_row(of[n], to[n])

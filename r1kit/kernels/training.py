@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from r1kit.kernels.compiler import compiled
-from r1kit.kernels.floats import exponential, store, widen
+from r1kit.kernels.floats import exponential, store, store_row, widen
 
 
 @compiled
@@ -93,16 +93,10 @@ def gate_back(of_out: Any, joined: Any, out: Any, of_joined: Any) -> None:
             active[f] = risen * u
             of_ups[f] = back * risen
             of_gates[f] = back * u * (sigmoid + risen * (np.float32(1.0) - sigmoid))
-        _store_row(active, out[n])
-        _store_row(grads, of_joined[n])
+        store_row(active, out[n])
+        store_row(grads, of_joined[n])
 
 
 @compiled
 def _row(width: Any) -> Any:
     return np.empty(width, np.float32)
-
-
-@compiled
-def _store_row(row: Any, to: Any) -> None:
-    for f in range(row.shape[0]):
-        store(to, f, row[f])

@@ -65,10 +65,10 @@ class WrittenDecoder(torch.autograd.Function):
 
         assert int(shape.lengths.sum()) == len(x)  # the loops do not check where they write
         layers = [_narrowed(layer, shape.dtype) for layer in _by_layer(weights)]
-        rooms = _rooms(x, layers, shape)
+        rooms, positions = _rooms(x, layers, shape), _positions(shape.lengths)
         saved = list[Tensor]()
         for layer, (out, *room) in zip(layers, rooms, strict=True):
-            _forward(layer, shape, [x, *room], out)
+            _forward(layer, shape, positions, [x, *room], out)
             saved += [x, *room] if shape.learned else []
             x = out
         normed, scales = torch.empty(x.shape, dtype=shape.dtype), torch.empty(len(x), dtype=torch.float32)
@@ -94,13 +94,14 @@ class WrittenDecoder(torch.autograd.Function):
         back = torch.empty_like(of_out)
         call(normalise_back, grad, of_out, x, scales, final_gain, of_final_gain, back)
         numbers, lengths = _numbers(shape), as_array(shape.lengths)
+        positions = _positions(shape.lengths) if shape.recomputed else None
         angles = as_array(shape.cosine), as_array(shape.sine)
         of_weights: list[Tensor] = []
         for place in reversed(range(ctx.layers)):
             of_layer = [torch.zeros(t.shape, dtype=_sums_in(t)) for t in layers[place]]
             read = kept[place * size : (place + 1) * size]
             if shape.recomputed and ctx.in_room != place:
-                _forward(layers[place], shape, read, torch.empty_like(x))
+                _forward(layers[place], shape, positions, read, torch.empty_like(x))
                 ctx.in_room = place
             kernels.layer_back(
                 numbers, _arrays(layers[place], kernels.Weights), lengths, *angles,
@@ -110,12 +111,14 @@ class WrittenDecoder(torch.autograd.Function):
         return grad, None, of_final_gain.float(), *of_weights
 
 
-def _forward(layer: LayerWeights, shape: DecoderShape, kept: Sequence[Tensor], out: Tensor) -> None:
+def _forward(
+    layer: LayerWeights, shape: DecoderShape, positions: Any, kept: Sequence[Tensor], out: Tensor
+) -> None:
     """What comes out of a layer, and what its derivative reads, from what goes in, the first of `kept`."""
     from r1kit.kernels import layers as kernels
 
     kernels.layer(
-        _numbers(shape), _arrays(layer, kernels.Weights), as_array(shape.lengths), _positions(shape.lengths),
+        _numbers(shape), _arrays(layer, kernels.Weights), as_array(shape.lengths), positions,
         as_array(shape.cosine), as_array(shape.sine), _arrays(kept, kernels.Kept), as_array(out),
     )  # fmt: skip
 
