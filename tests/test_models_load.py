@@ -121,8 +121,8 @@ def test_missing_tokenizer_is_one_line(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("capabilities", "expected"),
     [
-        ({"amx_bf16": True}, torch.bfloat16),
-        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.float32),
         ({"avx2": True}, torch.float32),
     ],
 )

@@ -129,7 +129,7 @@ def test_run_within_the_estimates_tolerance_is_not_refused(monkeypatch: pytest.M
     )
     for room, refused in ((size - 1, False), (round(size * 0.79), True)):
         monkeypatch.setattr(module, "memory_limit", lambda device, room=room: Limit(room, "a test's memory"))
-        monkeypatch.setattr("r1kit.models.precision._native_bfloat16", lambda device: True)
+        monkeypatch.setattr("r1kit.models.precision._fast_bfloat16", lambda device: True)
         if refused:
             with pytest.raises(UserError, match="needs about"):
                 require_memory(recipe, ["r1_zero"], "cpu")
