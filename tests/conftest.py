@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 from typing import Any
 
@@ -19,6 +20,8 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
+# a shell lets what it starts in the background ignore Ctrl-C, which tests send
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Deadlines fail on a busy machine and random examples make failures hard to repeat.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)

@@ -161,6 +161,20 @@ def test_folder_with_a_config_alone_is_enough(capsys: pytest.CaptureFixture[str]
     words = ["tiny", f"base={tmp_path}", "--prompt-tokens", "20", "--out", str(tmp_path / "x")]
     assert cli.main(["preflight", *words]) == 0
     assert "r1_zero" in capsys.readouterr().out
+    assert cli.main(["preflight", *words[:2], *words[-2:]]) == 0  # nothing can say how long prompts are
+    assert "512 tokens, an assumption (--prompt-tokens)" in capsys.readouterr().out
+
+
+def test_prompts_as_long_as_the_context_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    context = scene_of(load_recipe("tiny"), Machine("cpu", True, GIB), 1).shape("base").context
+    words = ["preflight", "tiny", "--out", str(tmp_path), "--prompt-tokens"]
+    assert cli.main([*words, str(context - 1)]) == 0
+    capsys.readouterr()
+    assert cli.main([*words, str(context)]) == 2
+    told = f"prompts of {context} tokens leave no room for a response: its model's context is {context}"
+    assert told in capsys.readouterr().err
 
 
 def rl_peak(changed: RLStageSettings) -> int:
@@ -210,6 +224,18 @@ def test_disk_counts_reference_older_weights_and_critic() -> None:
     assert spaces(load_recipe("tiny", [kl[0], *older]))["r1_zero"].checkpoints == 2 * 16 * count
     words = ["stages.r1_zero.keep_checkpoints=1", "stages.r1_zero.algorithm=ppo"]  # it has a reference too
     assert spaces(load_recipe("tiny", words))["r1_zero"].checkpoints == 2 * (12 + 12 + 4) * count
+
+
+def test_disk_counts_no_response_longer_than_the_models_context() -> None:
+    words = ["stages.r1_zero.log_rollouts_share=1", "stages.r1_zero.steps=2"]
+    base = scene_of(load_recipe("tiny"), Machine("cpu", True, GIB), 1).shape("base")
+    longest = [
+        f"stages.r1_zero.sampling.max_new_tokens={count}"
+        for count in (base.context // 2, base.context, 10**6)
+    ]
+    logs = [spaces(load_recipe("tiny", [*words, each]))["r1_zero"].logs for each in longest]
+    assert logs[1] - (64 << 20) == 2 * (logs[0] - (64 << 20)) > 0
+    assert logs[2] == logs[1]
 
 
 def test_estimate_is_within_a_fifth_of_what_a_process_takes() -> None:

@@ -47,6 +47,8 @@ def preflight(arguments: argparse.Namespace) -> int:
     guess = "" if known else ", an assumption (--prompt-tokens)"
     console.print(f"longest prompt   {found.scene.prompt} tokens{guess}", markup=False)
     console.print(f"memory           {gib(limit.size)}, {limit.source}", markup=False)
+    if known:
+        _require_room(found)
     _require_fit(recipe, found, out)
     return 0
 
@@ -110,6 +112,16 @@ def _print_disk(console: Console, recipe: Recipe, found: Preflight, out: Path) -
         table.add_row(escape(name), *(_mib(size) for size in sizes))
     console.print(table)
     console.print(f"disk             {gib(found.disk)} at most, {gib(found.free)} free", markup=False)
+
+
+def _require_room(found: Preflight) -> None:
+    """Raise UserError where the longest prompt leaves no room for a response."""
+    if found.without_room:
+        item = found.without_room[0]
+        raise UserError(
+            f"{item.prefix}: prompts of {found.scene.prompt} tokens leave no room for a response: its model's"
+            f" context is {found.scene.shape(item.model).context} tokens"
+        )
 
 
 def _require_fit(recipe: Recipe, found: Preflight, out: Path) -> None:

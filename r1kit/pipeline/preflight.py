@@ -9,7 +9,7 @@ from typing import Any
 
 from r1kit.errors import ModelError, UserError
 from r1kit.files import free_bytes
-from r1kit.memory.estimate import Estimate
+from r1kit.memory.estimate import BESIDE, Estimate
 from r1kit.memory.limits import Limit, memory_limit
 from r1kit.pipeline.config import BASE, Recipe, StageSpec
 from r1kit.pipeline.footprint import (
@@ -27,6 +27,7 @@ from r1kit.settings import Settings
 
 TOLERANCE = 0.2
 """How far estimates may be from what is measured: what the tests and docs/memory.md hold them to."""
+_DRAWING = ("sampling", BESIDE)  # phases
 _PROBLEMS = 100  # of a task whose settings do not say how many test problems it has
 
 
@@ -60,6 +61,13 @@ class Preflight:
     def too_large(self) -> list[Item]:
         """What does not fit into memory."""
         return [item for item in self.items if item.estimate.peak.total > self.limit.size]
+
+    @property
+    def without_room(self) -> list[Item]:
+        """What draws responses from a model whose context the longest prompt fills."""
+        shapes, prompt = self.scene.shapes, self.scene.prompt
+        full = (item for item in self.items if item.model in shapes and shapes[item.model].context <= prompt)
+        return [item for item in full if any(phase.name in _DRAWING for phase in item.estimate.phases)]
 
     @property
     def disk(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from r1kit.errors import ModelError
 from r1kit.models.packaged import packaged_folder
 from r1kit.pipeline.config import Recipe
 from r1kit.stages.problems import named_problems
@@ -17,7 +18,8 @@ def longest_prompt(recipe: Recipe) -> int | None:
     """Tokens of the longest prompt among the first training problems of each stage's tasks, under its
     template.
 
-    Read by the base's tokenizer. None where the base is not packaged, nor a folder, or all tasks read data.
+    Read by the base's tokenizer. None where the base is not packaged, nor a folder with a tokenizer, or all
+    tasks read data.
     """
     from r1kit.models.load import load_tokenizer
 
@@ -27,7 +29,10 @@ def longest_prompt(recipe: Recipe) -> int | None:
     asked = set(_asked(recipe))
     if not asked:
         return None
-    tokenizer = load_tokenizer(base)
+    try:
+        tokenizer = load_tokenizer(base)
+    except ModelError:  # memory can be told without one; a run says what is wrong with it
+        return None
     lengths = [
         len(render(template, problem, tokenizer).tokens)
         for name, template in sorted(asked)

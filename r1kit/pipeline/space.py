@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,15 @@ class Space:
         return self.checkpoints + self.model + self.logs
 
 
+@dataclass(frozen=True, slots=True)
+class _Model:
+    parameters: int
+    context: int | None = None  # tokens of its longest sequence, where that is known
+
+
+_NOTHING = _Model(0)
+
+
 def bytes_needed(recipe: Recipe, stages: Collection[str]) -> int:
     """Upper estimate in bytes for `stages`; a hub base of unknown size counts as nothing."""
     return sum(space.total for name, space in spaces(recipe).items() if name in stages)
@@ -48,16 +57,18 @@ def bytes_needed(recipe: Recipe, stages: Collection[str]) -> int:
 
 def spaces(recipe: Recipe) -> dict[str, Space]:
     """What each stage may fill."""
-    parameters: dict[str, int] = {BASE: _base_parameters(recipe)}
+    base = recipe.run.base
+    models = {BASE: _model_at(base, recipe.run.revision) if base else _NOTHING}
     found = {}
     for spec in recipe.stages:
-        count = parameters[spec.name] = _parameters(spec, parameters)
+        model = models[spec.name] = _model_of(spec, models)
+        count = model.parameters
         checkpoint = count * _bytes_per_parameter(spec)
         copies = _checkpoints(spec)
         found[spec.name] = Space(
             checkpoints=checkpoint * (copies + 1 if copies else 0),
             model=0 if spec.entry.makes == "dataset" else count * _WEIGHTS,
-            logs=LOGS + _rollouts(spec),
+            logs=LOGS + _rollouts(spec, model.context),
         )
     return found
 
@@ -78,19 +89,23 @@ def _bytes_per_parameter(spec: StageSpec) -> int:
     return size
 
 
-def _rollouts(spec: StageSpec) -> int:
+def _rollouts(spec: StageSpec, context: int | None) -> int:
     settings = spec.settings
     if not isinstance(settings, RLStageSettings):
         return 0
     responses = settings.ever("questions_per_step") * settings.ever("group_size") * settings.steps
-    tokens = responses * settings.ever("sampling.max_new_tokens")
+    longest = int(settings.ever("sampling.max_new_tokens"))
+    tokens = responses * (longest if context is None else min(longest, context))
     return int(tokens * settings.log_rollouts_share * _ROLLOUT_TOKEN)
 
 
-def _parameters(spec: StageSpec, known: dict[str, int]) -> int:
+def _model_of(spec: StageSpec, known: Mapping[str, _Model]) -> _Model:
     if isinstance(spec.settings, PretrainStageSettings):
-        return _new_parameters(spec.settings.model, spec.settings.vocab_size)
-    return known.get(spec.start, _parameters_of(spec.start, None)) if spec.start else 0
+        model = spec.settings.model
+        return _Model(_new_parameters(model, spec.settings.vocab_size), model.max_positions)
+    if not spec.start:
+        return _NOTHING
+    return known[spec.start] if spec.start in known else _model_at(spec.start, None)
 
 
 def _new_parameters(shape: ArchitectureSettings, vocabulary: int) -> int:
@@ -99,25 +114,20 @@ def _new_parameters(shape: ArchitectureSettings, vocabulary: int) -> int:
     return shape.layers * layer + vocabulary * shape.width * (1 if shape.tie_embeddings else 2)
 
 
-def _base_parameters(recipe: Recipe) -> int:
-    return _parameters_of(recipe.run.base, recipe.run.revision) if recipe.run.base else 0
-
-
-def _parameters_of(place: str, revision: str | None) -> int:
-    """Parameters of a model by its `config.json`; of another architecture by the size of its files, 0 for a
-    hub name.
-    """
+def _model_at(place: str, revision: str | None) -> _Model:
+    """A model by its `config.json`, of another architecture by the size of its files; nothing of a hub's."""
     from r1kit.models.load import resolve_base
 
     try:
-        return shape_of(config_of(place, revision), place).parameters
+        shape = shape_of(config_of(place, revision), place)
+        return _Model(shape.parameters, shape.context)
     except ModelError:  # a damaged config is told when the model is loaded
         folder = Path(str(resolve_base(place)))
     if not folder.is_dir():
-        return 0
+        return _NOTHING
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     try:
         dtype = json.loads((folder / "config.json").read_bytes())["dtype"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         dtype = None
-    return size // _ITEM_BYTES.get(str(dtype), 4)
+    return _Model(size // _ITEM_BYTES.get(str(dtype), 4))
