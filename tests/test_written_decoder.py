@@ -105,6 +105,40 @@ def test_sequences_of_many_lengths_are_each_as_if_alone(family: str, changes: di
         )
 
 
+# (tokens of a row, how many of them are those of the last row that shares none): groups of one, of blocks of
+# queries begun and filled, larger than a handful; nothing of its own, and different parts shared
+SHARED = [
+    *[(5, 0), (300, 0), (400, 260), (261, 260), (260, 260), (3, 0)],
+    *[(64, 0), (40, 30), (129, 64), (64, 1), (700, 0)],
+]
+
+
+@pytest.mark.parametrize(("family", "changes"), [DECODERS[0], *DECODERS[2:]])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_rows_that_share_their_first_tokens_are_each_as_if_alone(
+    family: str, changes: dict[str, Any], checkpointing: bool
+) -> None:
+    model = changed(family, {"max_position_embeddings": 1024, **changes})
+    exact_model = copy.deepcopy(model).double()
+    prepare_for_training(model, checkpointing).train()
+    lengths, shared = (torch.tensor(numbers) for numbers in zip(*SHARED, strict=True))
+    tokens = torch.randint(2, 70, (len(SHARED), 700), generator=torch.Generator().manual_seed(1))
+    first = 0
+    for row, count in enumerate(shared.tolist()):
+        first = first if count else row
+        tokens[row, :count] = tokens[first, :count]
+    # states of what is shared are wanted of every row, as of the last token of a prompt
+    places = torch.cat([row * 700 + torch.arange(max(0, n - 90), n) for row, (n, _) in enumerate(SHARED)])
+    written = written_decoder(model)
+    assert written is not None
+    ours = with_gradients(model, written(tokens, lengths, places, torch.float32, shared))
+    alone = [by_modules(exact_model, tokens[row : row + 1, :n])[0, -90:] for row, (n, _) in enumerate(SHARED)]
+    for name, expected in with_gradients(exact_model, torch.cat(alone)).items():
+        torch.testing.assert_close(
+            ours[name].double(), expected, rtol=0, atol=4e-5 * float(expected.abs().max()), msg=name
+        )
+
+
 def test_a_damaged_weight_shows_in_all_that_follows_from_it_and_in_no_other_sequence() -> None:
     model = changed("llama", {})
     tokens = torch.randint(3, 70, (2, 40), generator=torch.Generator().manual_seed(1))

@@ -69,12 +69,12 @@ class _Room(NamedTuple):
 
 @compiled
 def layer(
-    numbers: Any, weights: Any, lengths: Any, positions: Any, cosine: Any, sine: Any,
+    numbers: Any, weights: Any, lengths: Any, shared: Any, positions: Any, cosine: Any, sine: Any,
     kept: Any, out: Any,
 ) -> None:  # fmt: skip
     """out (N, D) = the residual stream after the layer that `kept.x` goes into; fills the rest of `kept`.
 
-    lengths (R,), positions (N,), cosine and sine (T, W / 2).
+    lengths and shared (R,), see `causal`; positions (N,), cosine and sine (T, W / 2).
     """
     dtype, normed = kept.mixed.dtype, len(weights.head_gains) > 0
     room = _Room(
@@ -82,35 +82,55 @@ def layer(
         np.empty((TOKENS, kept.heads.shape[1]), np.float32),
         np.empty((TOKENS, weights.gate_up.shape[0]), np.float32),
         np.empty((TOKENS, weights.down.shape[1]), dtype),
-        np.empty((_together(lengths) if normed else 0, kept.heads.shape[1]), dtype),
+        np.empty((_together(lengths, shared) if normed else 0, kept.heads.shape[1]), dtype),
     )  # fmt: skip
-    of_attention = room_for(lengths, kept.mixed, 2 * cosine.shape[1])
+    of_attention = room_for(lengths, shared, kept.mixed, 2 * cosine.shape[1])
     row, first = 0, 0
     while row < lengths.shape[0]:
-        until, end = _handful(lengths, row, first)
+        until, end = _handful(lengths, shared, row, first)
         part = _cut(kept, first, end)
         turned = room.turned[: end - first] if normed else part.heads
         _to_attention(numbers, weights, room, positions[first:end], cosine, sine, part, turned)
-        attend_to_sequences(numbers.product, turned, lengths[row:until], of_attention, part.logs, part.mixed)
+        attend_to_sequences(
+            numbers.product,
+            turned,
+            lengths[row:until],
+            shared[row:until],
+            of_attention,
+            part.logs,
+            part.mixed,
+        )
         _from_attention(numbers, weights, room, part, out[first:end])
         row, first = until, end
 
 
 @compiled
-def _handful(lengths: Any, row: Any, first: Any) -> Any:
-    """Where the next sequences end, and their tokens: about HANDFUL of them, or one longer sequence."""
-    end, until = first + lengths[row], row + 1
-    while until < lengths.shape[0] and end + lengths[until] - first <= HANDFUL:
-        end, until = end + lengths[until], until + 1
+def _handful(lengths: Any, shared: Any, row: Any, first: Any) -> Any:
+    """Where the next sequences end, and their tokens: about HANDFUL of them, or one group with more."""
+    until, end = _group(lengths, shared, row, first)
+    while until < lengths.shape[0]:
+        after, further = _group(lengths, shared, until, end)
+        if further - first > HANDFUL:
+            break
+        until, end = after, further
     return until, end
 
 
 @compiled
-def _together(lengths: Any) -> Any:
+def _group(lengths: Any, shared: Any, row: Any, first: Any) -> Any:
+    """Where a sequence and those that share its tokens end, and their tokens."""
+    until, end = row + 1, first + lengths[row]
+    while until < lengths.shape[0] and shared[until]:
+        until, end = until + 1, end + lengths[until]
+    return until, end
+
+
+@compiled
+def _together(lengths: Any, shared: Any) -> Any:
     """Most tokens of sequences that go through attention together, at least 1."""
     most, row, first = 1, 0, 0
     while row < lengths.shape[0]:
-        row, end = _handful(lengths, row, first)
+        row, end = _handful(lengths, shared, row, first)
         most, first = max(most, end - first), end
     return most
 
@@ -173,55 +193,85 @@ class _RoomBack(NamedTuple):
     of_mixed: Any  # (tokens, H W) float32
     of_attention: Any  # (T, H W) P
     turned: Any  # (L, (H + 2 K) W) P, of normalised heads, L tokens of the longest sequence; or (0, …)
-    positions: Any  # (L,) 0, 1, 2 …
     of_turned: Any  # (L, (H + 2 K) W) float32
+    theirs: Any  # (S, (H + 2 K) W) P, of normalised heads, of the tokens that others share; or (0, …)
+    of_theirs: Any  # (S, (H + 2 K) W) float32
     of_joined: Any  # (T, (H + 2 K) W) P
 
 
 @compiled
-def _room_back(weights: Any, lengths: Any, dtype: Any) -> Any:
+def _room_back(weights: Any, lengths: Any, shared: Any, dtype: Any) -> Any:
     width, feed_forward = weights.down.shape
     joined, mixed = weights.heads.shape[0], weights.output.shape[1]
-    together, longest = _together(lengths), 1
+    together, longest, most = _together(lengths, shared), 1, 0
     for row in range(lengths.shape[0]):
-        longest = max(longest, lengths[row])
+        longest, most = max(longest, lengths[row]), max(most, shared[row])
+    normed = len(weights.head_gains) > 0
     return _RoomBack(
         np.empty(TOKENS_BACK, np.float32),
         np.empty((TOKENS_BACK, width), dtype), np.empty((TOKENS_BACK, width), dtype),
         np.empty((TOKENS_BACK, width), np.float32), np.empty((TOKENS_BACK, feed_forward), dtype),
         np.empty((TOKENS_BACK, feed_forward), np.float32), np.empty((TOKENS_BACK, 2 * feed_forward), dtype),
         np.empty((TOKENS_BACK, mixed), np.float32), np.empty((together, mixed), dtype),
-        np.empty((longest if len(weights.head_gains) else 0, joined), dtype), np.arange(longest),
-        np.empty((longest, joined), np.float32), np.empty((together, joined), dtype),
+        np.empty((longest if normed else 0, joined), dtype), np.empty((longest, joined), np.float32),
+        np.empty((most if normed else 0, joined), dtype), np.empty((most, joined), np.float32),
+        np.empty((together, joined), dtype),
     )  # fmt: skip
 
 
 @compiled
 def layer_back(
-    numbers: Any, weights: Any, lengths: Any, cosine: Any, sine: Any,
+    numbers: Any, weights: Any, lengths: Any, shared: Any, positions: Any, cosine: Any, sine: Any,
     kept: Any, grad: Any, of_weights: Any,
 ) -> None:  # fmt: skip
     """The derivative of `layer`: `grad` (N, D) float32 becomes the gradient of what came in, and that of the
     weights, which have the shapes of `weights`, is added to `of_weights` (float32, of vectors float64).
     """
-    room = _room_back(weights, lengths, kept.mixed.dtype)
-    of_scores = room_for(lengths, kept.mixed, 2 * cosine.shape[1])
+    room = _room_back(weights, lengths, shared, kept.mixed.dtype)
+    of_scores = room_for(lengths, shared, kept.mixed, 2 * cosine.shape[1])
     row, first = 0, 0
     while row < lengths.shape[0]:
-        until, end = _handful(lengths, row, first)
+        until, end = _handful(lengths, shared, row, first)
         part = _cut(kept, first, end)
         _from_attention_back(numbers, weights, room, part, grad[first:end], of_weights)
         begin = 0
-        for r in range(row, until):
-            after = begin + lengths[r]
-            _attention_back(
-                numbers, weights, room, part.heads[begin:after], part.logs[begin:after],
-                room.of_attention[begin:after], cosine, sine, of_scores, of_weights,
-                room.of_joined[begin:after],
+        while row < until:
+            after, ended = _group(lengths, shared, row, begin)
+            _group_back(
+                numbers, weights, room, lengths[row:after], shared[row:after], positions[first:end], begin,
+                part, cosine, sine, of_scores, of_weights,
             )  # fmt: skip
-            begin = after
+            row, begin = after, ended
         _to_attention_back(numbers, weights, room, part.x, grad[first:end], of_weights)
-        row, first = until, end
+        first = end
+
+
+@compiled
+def _group_back(
+    numbers: Any, weights: Any, room: Any, lengths: Any, shared: Any, positions: Any, first: Any, kept: Any,
+    cosine: Any, sine: Any, of_scores: Any, of_weights: Any,
+) -> None:  # fmt: skip
+    """`_attention_back` of a sequence, its tokens from `first` on, and before it of those that share its."""
+    most = 0
+    for r in range(lengths.shape[0]):
+        most = max(most, shared[r])
+    of_theirs = room.of_theirs[:most]
+    of_theirs[:] = 0
+    if most and len(weights.head_gains):
+        theirs, places = room.theirs[:most], positions[first : first + most]
+        heads = kept.heads[first : first + most]
+        turn_normed(heads, weights.head_gains, places, cosine, sine, numbers, theirs)
+    else:
+        theirs = kept.heads[first : first + most]
+    after = first + lengths.sum()
+    for r in range(lengths.shape[0] - 1, -1, -1):
+        begin = after - lengths[r]
+        _attention_back(
+            numbers, weights, room, kept.heads[begin:after], theirs[: shared[r]], kept.logs[begin:after],
+            room.of_attention[begin:after], positions[begin:after], cosine, sine, of_scores, of_weights,
+            of_theirs[: shared[r]], of_theirs[: 0 if r else most], room.of_joined[begin:after],
+        )  # fmt: skip
+        after = begin
 
 
 @compiled
@@ -260,22 +310,29 @@ def _from_attention_back(
 
 @compiled
 def _attention_back(
-    numbers: Any, weights: Any, room: Any, heads: Any, logs: Any, of_mixed: Any, cosine: Any, sine: Any,
-    of_scores: Any, of_weights: Any, of_joined: Any,
+    numbers: Any, weights: Any, room: Any, heads: Any, theirs: Any, logs: Any, of_mixed: Any, positions: Any,
+    cosine: Any, sine: Any, of_scores: Any, of_weights: Any, of_theirs: Any, of_shared: Any, of_joined: Any,
 ) -> None:  # fmt: skip
-    """From the gradient of what attention mixed of one sequence to that of its queries, keys and values."""
+    """From the gradient of what attention mixed of one sequence to that of its queries, keys and values.
+
+    theirs, of_theirs: see `attend_to_sequence_back`; of_shared: what others found for its first tokens.
+    """
     length, normed = len(heads), len(weights.head_gains) > 0
     of_turned = room.of_turned[:length]
     turned = room.turned[:length] if normed else heads
     if normed:
-        turn_normed(heads, weights.head_gains, room.positions[:length], cosine, sine, numbers, turned)
-    attend_to_sequence_back(numbers.product, turned, logs, of_mixed, of_scores, of_turned)
+        turn_normed(heads, weights.head_gains, positions, cosine, sine, numbers, turned)
+    attend_to_sequence_back(numbers.product, turned, theirs, logs, of_mixed, of_scores, of_turned, of_theirs)
+    keys = numbers.query_heads * 2 * cosine.shape[1]
+    for t in range(of_shared.shape[0]):
+        of_turned[t, keys:] += of_shared[t, keys:]
     if normed:
         turn_normed_back(
-            of_turned, heads, weights.head_gains, cosine, sine, numbers, of_weights.head_gains, of_joined
-        )
+            of_turned, heads, weights.head_gains, positions, cosine, sine, numbers, of_weights.head_gains,
+            of_joined,
+        )  # fmt: skip
     else:
-        turn_back(of_turned, cosine, sine, numbers, of_joined)
+        turn_back(of_turned, positions, cosine, sine, numbers, of_joined)
 
 
 @compiled

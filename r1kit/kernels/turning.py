@@ -47,7 +47,7 @@ def turn(joined: Any, bias: Any, positions: Any, cosine: Any, sine: Any, numbers
 
 
 @compiled
-def turn_back(of_turned: Any, cosine: Any, sine: Any, numbers: Any, of_joined: Any) -> None:
+def turn_back(of_turned: Any, positions: Any, cosine: Any, sine: Any, numbers: Any, of_joined: Any) -> None:
     """The gradient of one sequence's `joined` from that of what `turn` makes of it.
 
     of_turned (T, (H + 2 K) W) float32, of_joined P.
@@ -57,7 +57,8 @@ def turn_back(of_turned: Any, cosine: Any, sine: Any, numbers: Any, of_joined: A
     heads = of_joined.shape[1] // width
     turning = numbers.query_heads + (heads - numbers.query_heads) // 2
     for t in range(of_joined.shape[0]):
-        row, out, cos, sin = of_turned[t], of_joined[t], cosine[t], sine[t]
+        row, out = of_turned[t], of_joined[t]
+        cos, sin = cosine[positions[t]], sine[positions[t]]
         for h in range(turning):
             of, to = row[h * width : (h + 1) * width], out[h * width : (h + 1) * width]
             factor = numbers.scaling if h < numbers.query_heads else np.float32(1.0)
@@ -98,8 +99,8 @@ def turn_normed(
 
 @compiled
 def turn_normed_back(
-    of_turned: Any, heads: Any, gains: Any, cosine: Any, sine: Any, numbers: Any, of_gains: Any,
-    of_heads: Any,
+    of_turned: Any, heads: Any, gains: Any, positions: Any, cosine: Any, sine: Any, numbers: Any,
+    of_gains: Any, of_heads: Any,
 ) -> None:  # fmt: skip
     """The gradient of one sequence's `heads` from that of what `turn_normed` makes of it.
 
@@ -111,7 +112,8 @@ def turn_normed_back(
     turning = numbers.query_heads + (heads.shape[1] // width - numbers.query_heads) // 2
     back = np.empty(width, np.float32)
     for t in range(heads.shape[0]):
-        row, out, cos, sin = of_turned[t], of_heads[t], cosine[t], sine[t]
+        row, out = of_turned[t], of_heads[t]
+        cos, sin = cosine[positions[t]], sine[positions[t]]
         for h in range(turning):
             of, to = row[h * width : (h + 1) * width], out[h * width : (h + 1) * width]
             head = heads[t, h * width : (h + 1) * width]

@@ -43,6 +43,7 @@ from r1kit.learning.microbatches import (
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.schedules import learning_rate_factor
 from r1kit.learning.settings import BatchSettings, OptimizerSettings
+from r1kit.learning.shared_prompts import grouped_microbatches, groups_of
 from r1kit.learning.sums import Sums
 from r1kit.models.attention import attention_of, takes_boundaries, training_attention_in_use
 from r1kit.models.blocks import Blocks
@@ -228,6 +229,12 @@ class Learner:
 
     def _shares(self, batch: Batch, rows: Sequence[int], threads: int) -> list[list[MicroBatch]]:
         """Micro-batches of these rows for each thread; all threads' together stay within the budget."""
+        budget = -(-self._batch.tokens_per_microbatch // threads)
+        groups = groups_of(batch, rows, budget) if self._writes_out else []
+        if groups:
+            sizes = [group.tokens for group in groups]
+            of_threads = shares.deal(sizes, range(len(groups)), threads)
+            return [grouped_microbatches(batch, [groups[i] for i in some], budget) for some in of_threads]
         dealt = shares.deal(batch.lengths_B.tolist(), rows, threads)
         return [self._parts(batch, share, len(dealt)) for share in dealt]
 
@@ -242,9 +249,8 @@ class Learner:
         written = written_decoder(model, self._blocks) if self._batch.writes_layers_out else None
         if written is not None:
             dtype = torch.bfloat16 if narrow else next(model.parameters()).dtype
-            hidden_ND = written(
-                part.inputs.input_ids_RW, part.predicting_lengths_R(), part.predicting_N(), dtype
-            )
+            lengths_R, places_N = part.predicting_lengths_R(), part.predicting_N()
+            hidden_ND = written(part.inputs.input_ids_RW, lengths_R, places_N, dtype, part.shared_R)
             return States(hidden_ND, head_of(model))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=narrow):
             inputs = part.inputs.decoder_inputs(attention_of(model))

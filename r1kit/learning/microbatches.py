@@ -10,6 +10,7 @@ and slower. There a micro-batch is filled up to one of few shapes (`Grid`).
 Shapes: B sequences, T tokens, N tokens that carry loss.
 """
 
+# ruff: noqa: N815 - fields that are tensors carry shape suffixes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ class MicroBatch:
     rows: list[int]  # which sequences of the whole batch
     batch: Batch  # them alone, in this order; the totals stay those of the whole
     inputs: Arrangement  # how they lie in the decoder's input
+    shared_R: Tensor | None = None  # int64 on the CPU, see `models.written_decoder`
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device."""

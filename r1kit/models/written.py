@@ -45,6 +45,7 @@ class DecoderShape:
     cosine: Tensor  # (T, W / 2)
     sine: Tensor
     lengths: Tensor  # (R,) int64, tokens of each row
+    shared: Tensor  # (R,) int64, tokens before them that an earlier row has, see `kernels.causal`
     dtype: torch.dtype  # of products, float32 or bfloat16
     product: int  # address, see `kernels.products.multiply`
     learned: bool  # whether a derivative will be asked for
@@ -65,7 +66,7 @@ class WrittenDecoder(torch.autograd.Function):
 
         assert int(shape.lengths.sum()) == len(x)  # the loops do not check where they write
         layers = [_narrowed(layer, shape.dtype) for layer in _by_layer(weights)]
-        rooms, positions = _rooms(x, layers, shape), _positions(shape.lengths)
+        rooms, positions = _rooms(x, layers, shape), _positions(shape)
         saved = list[Tensor]()
         for layer, (out, *room) in zip(layers, rooms, strict=True):
             _forward(layer, shape, positions, [x, *room], out)
@@ -93,8 +94,8 @@ class WrittenDecoder(torch.autograd.Function):
         of_out = of_out.contiguous()
         back = torch.empty_like(of_out)
         call(normalise_back, grad, of_out, x, scales, final_gain, of_final_gain, back)
-        numbers, lengths = _numbers(shape), as_array(shape.lengths)
-        positions = _positions(shape.lengths) if shape.recomputed else None
+        numbers, positions = _numbers(shape), _positions(shape)
+        rows = as_array(shape.lengths), as_array(shape.shared), positions
         angles = as_array(shape.cosine), as_array(shape.sine)
         of_weights: list[Tensor] = []
         for place in reversed(range(ctx.layers)):
@@ -104,7 +105,7 @@ class WrittenDecoder(torch.autograd.Function):
                 _forward(layers[place], shape, positions, read, torch.empty_like(x))
                 ctx.in_room = place
             kernels.layer_back(
-                numbers, _arrays(layers[place], kernels.Weights), lengths, *angles,
+                numbers, _arrays(layers[place], kernels.Weights), *rows, *angles,
                 _arrays(read, kernels.Kept), as_array(grad), _arrays(of_layer, kernels.Weights),
             )  # fmt: skip
             of_weights = [*(of.float() for of in of_layer), *of_weights]
@@ -118,8 +119,8 @@ def _forward(
     from r1kit.kernels import layers as kernels
 
     kernels.layer(
-        _numbers(shape), _arrays(layer, kernels.Weights), as_array(shape.lengths), positions,
-        as_array(shape.cosine), as_array(shape.sine), _arrays(kept, kernels.Kept), as_array(out),
+        _numbers(shape), _arrays(layer, kernels.Weights), as_array(shape.lengths), as_array(shape.shared),
+        positions, as_array(shape.cosine), as_array(shape.sine), _arrays(kept, kernels.Kept), as_array(out),
     )  # fmt: skip
 
 
@@ -152,9 +153,10 @@ def _numbers(shape: DecoderShape) -> Any:
     return Numbers(shape.product, shape.query_heads, shape.epsilon, np.float32(shape.scaling))
 
 
-def _positions(lengths_R: Tensor) -> Any:
-    """Of each token in its row."""
-    before = (lengths_R.cumsum(0) - lengths_R).repeat_interleave(lengths_R)
+def _positions(shape: DecoderShape) -> Any:
+    """Of each token in its row, after those that it shares."""
+    lengths_R = shape.lengths
+    before = (lengths_R.cumsum(0) - lengths_R - shape.shared).repeat_interleave(lengths_R)
     return as_array(torch.arange(len(before)) - before)
 
 

@@ -5,8 +5,7 @@ Shapes: R rows of up to T positions, N tokens of all rows, without padding, P st
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,9 +14,29 @@ from r1kit.models.blocks import Blocks
 from r1kit.models.llama_like import has_small_decoder
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
-Decode = Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
-"""(tokens (R, T), each row one sequence; its lengths (R,), as far as states of it are wanted; which of the
-R T states are wanted (P,); the number format of products) -> last hidden states (P, D)"""
+
+class Decode(Protocol):
+    """A decoder's layers and last norm."""
+
+    def __call__(
+        self,
+        tokens_RT: Tensor,
+        lengths_R: Tensor,
+        wanted_P: Tensor,
+        dtype: torch.dtype,
+        shared_R: Tensor | None = None,
+    ) -> Tensor:
+        """Last hidden states (P, D).
+
+        Args:
+            tokens_RT: each row one sequence.
+            lengths_R: tokens of each, as far as states of them are wanted.
+            wanted_P: which of the R T states are wanted.
+            dtype: the number format of products.
+            shared_R: how many of a row's first tokens are those of the last row before it that shares none;
+                they are computed there alone.
+        """
+        ...
 
 
 def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
@@ -39,9 +58,16 @@ def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
     if any(product_address(dtype) is None for dtype in (torch.float32, torch.bfloat16)):
         return None
 
-    def decode(tokens_RT: Tensor, lengths_R: Tensor, wanted_P: Tensor, dtype: torch.dtype) -> Tensor:
-        states_ND = _decode(model, tokens_RT, lengths_R, dtype, blocks or Blocks())
-        return states_ND.index_select(0, _unpadded(wanted_P, tokens_RT, lengths_R))
+    def decode(
+        tokens_RT: Tensor,
+        lengths_R: Tensor,
+        wanted_P: Tensor,
+        dtype: torch.dtype,
+        shared_R: Tensor | None = None,
+    ) -> Tensor:
+        shared_R = torch.zeros_like(lengths_R) if shared_R is None else shared_R
+        states_ND = _decode(model, tokens_RT, lengths_R, shared_R, dtype, blocks or Blocks())
+        return states_ND.index_select(0, _unpadded(wanted_P, tokens_RT, lengths_R, shared_R))
 
     return decode
 
@@ -73,19 +99,27 @@ def _alike(decoder: Any) -> bool:
     return len(epsilons) == 1 and len({layer.self_attn.scaling for layer in decoder.layers}) == 1
 
 
-def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor) -> Tensor:
-    """Places in the flattened rows as places in the rows without their padding, one after the other."""
+def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor, shared_R: Tensor) -> Tensor:
+    """Places in the flattened rows as places in what the rows have of their own, one after the other."""
     rows, positions = places_P // tokens_RT.shape[1], places_P % tokens_RT.shape[1]
-    return (lengths_R.cumsum(0) - lengths_R)[rows] + positions
+    numbers_R = torch.arange(len(lengths_R))
+    own_R = lengths_R - shared_R
+    first_R = own_R.cumsum(0) - lengths_R  # where position 0 would be, if it were the row's own
+    theirs_R = torch.where(shared_R == 0, numbers_R, 0).cummax(0).values
+    return torch.where(positions < shared_R[rows], first_R[theirs_R[rows]], first_R[rows]) + positions
 
 
-def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype, blocks: Blocks) -> Tensor:
-    """Last hidden states of the rows without their padding, one after the other, (N, D)."""
+def _decode(
+    model: Any, tokens_RT: Tensor, lengths_R: Tensor, shared_R: Tensor, dtype: torch.dtype, blocks: Blocks
+) -> Tensor:
+    """Last hidden states of what the rows have of their own, one after the other, (N, D)."""
     from r1kit.kernels.products import product_address
 
     config, decoder = model.config, model.model
     length = tokens_RT.shape[1]
-    x_ND = decoder.embed_tokens(tokens_RT[torch.arange(length) < lengths_R[:, None]])
+    places_T = torch.arange(length)
+    own_RT = (shared_R[:, None] <= places_T) & (places_T < lengths_R[:, None])
+    x_ND = decoder.embed_tokens(tokens_RT[own_RT])
     cosine, sine = (part[0] for part in decoder.rotary_emb(x_ND, torch.arange(length)[None]))
     half = cosine.shape[1] // 2
     shape = DecoderShape(
@@ -94,7 +128,8 @@ def _decode(model: Any, tokens_RT: Tensor, lengths_R: Tensor, dtype: torch.dtype
         decoder.layers[0].self_attn.scaling,
         cosine[:, :half].contiguous(),
         sine[:, :half].contiguous(),
-        lengths_R,
+        lengths_R - shared_R,
+        shared_R,
         dtype,
         product_address(dtype) or 0,
         torch.is_grad_enabled(),
