@@ -16,7 +16,7 @@ from r1kit.learning.batch import Batch, EncodedDocument, make_batch
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings
-from r1kit.learning.shared_prompts import Group, grouped_microbatches, groups_of
+from r1kit.learning.shared_prompts import Group, dealt_groups, grouped_microbatches
 
 PROMPTS = [(5, 6, 7, 8, 9, 10), (5, 6, 7, 8, 9, 11), (12,)]  # alike but for the last token, and of one
 
@@ -35,20 +35,35 @@ def batch_of(responses: list[tuple[int, int]]) -> Batch:
 
 
 def test_sequences_with_one_prompt_are_a_group() -> None:
-    batch = batch_of([(0, 3), (1, 2), (0, 4), (2, 1), (0, 1)])
-    assert groups_of(batch, range(5), 1000) == [Group([2, 0, 4], 6, 14), Group([1], 6, 8), Group([3], 1, 2)]
-    assert groups_of(batch, [0, 2], 1000) == [Group([2, 0], 6, 13)]
+    batch = batch_of([(0, 3), (1, 2), (0, 4), (2, 1), (0, 1)] * 4)  # 144 tokens, of a group 36 at most
+    first = Group([2, 7, 12, 17, 0, 5, 10, 15, 4, 9], 6, 36)
+    others = [Group([14, 19], 6, 8), Group([1, 6, 11, 16], 6, 14), Group([3, 8, 13, 18], 1, 5)]
+    assert dealt_groups(batch, range(20), 1000) == [[first, others[1], others[0], others[2]]]
 
 
 def test_groups_stay_within_the_budget_but_for_a_single_sequence() -> None:
-    batch = batch_of([(0, 3), (0, 3), (0, 30), (0, 3), (0, 3)])
-    assert groups_of(batch, range(5), 14) == [Group([2], 6, 36), Group([0, 1], 6, 12), Group([3, 4], 6, 12)]
+    batch = batch_of([(0, 3), (0, 3), (0, 30), (0, 3), (0, 3), (0, 3)])
+    assert dealt_groups(batch, range(6), 15) == [
+        [Group([2], 6, 36), Group([0, 1, 3], 6, 15), Group([4, 5], 6, 12)]
+    ]
 
 
 def test_nothing_is_grouped_where_little_would_be_spared() -> None:
-    assert groups_of(batch_of([(0, 3), (1, 3)]), range(2), 1000) == []
-    assert groups_of(batch_of([(2, 30), (2, 30)]), range(2), 1000) == []  # 1 of 62
-    assert groups_of(batch_of([(0, 3)]), [], 1000) == []
+    assert dealt_groups(batch_of([(0, 3), (1, 3)]), range(2), 1000) == []
+    assert dealt_groups(batch_of([(2, 30), (2, 30)]), range(2), 1000) == []
+    assert dealt_groups(batch_of([(0, 3)]), [], 1000) == []
+    few = batch_of(
+        [(0, 1), (0, 1), (0, 1)]
+    )  # one thread would compute 7 or 8, the other the rest: alone 10.5
+    assert dealt_groups(few, range(3), 1000, threads=8) == []
+
+
+def test_shares_of_threads_are_of_about_the_same_size() -> None:
+    batch = batch_of([(place % 2, 1 + place % 11) for place in range(200)])
+    one, other = dealt_groups(batch, range(200), 100, threads=2)
+    sizes = [sum(group.tokens for group in share) for share in (one, other)]
+    assert sum(sizes) < 0.8 * int(batch.lengths_B.sum())
+    assert max(sizes) < 1.15 * min(sizes)
 
 
 @given(
@@ -59,7 +74,7 @@ def test_every_sequence_is_in_one_micro_batch_and_says_what_it_shares(
     responses: list[tuple[int, int]], budget: int
 ) -> None:
     batch = batch_of(responses)
-    groups = groups_of(batch, range(len(batch)), budget)
+    groups = [group for share in dealt_groups(batch, range(len(batch)), budget) for group in share]
     parts = grouped_microbatches(batch, groups, budget)
     assert sorted(row for part in parts for row in part.rows) == (list(range(len(batch))) if groups else [])
     computed = 0

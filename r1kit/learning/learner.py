@@ -43,7 +43,7 @@ from r1kit.learning.microbatches import (
 from r1kit.learning.optimizer import make_optimizer
 from r1kit.learning.schedules import learning_rate_factor
 from r1kit.learning.settings import BatchSettings, OptimizerSettings
-from r1kit.learning.shared_prompts import grouped_microbatches, groups_of
+from r1kit.learning.shared_prompts import dealt_groups, grouped_microbatches
 from r1kit.learning.sums import Sums
 from r1kit.models.attention import attention_of, takes_boundaries, training_attention_in_use
 from r1kit.models.blocks import Blocks
@@ -229,18 +229,19 @@ class Learner:
 
     def _shares(self, batch: Batch, rows: Sequence[int], threads: int) -> list[list[MicroBatch]]:
         """Micro-batches of these rows for each thread; all threads' together stay within the budget."""
-        budget = -(-self._batch.tokens_per_microbatch // threads)
-        groups = groups_of(batch, rows, budget) if self._writes_out else []
-        if groups:
-            sizes = [group.tokens for group in groups]
-            of_threads = shares.deal(sizes, range(len(groups)), threads)
-            return [grouped_microbatches(batch, [groups[i] for i in some], budget) for some in of_threads]
+        if self._writes_out:
+            budget = self._thread_budget(threads)
+            groups = dealt_groups(batch, rows, budget, threads)
+            if groups:
+                return [grouped_microbatches(batch, share, budget) for share in groups]
         dealt = shares.deal(batch.lengths_B.tolist(), rows, threads)
         return [self._parts(batch, share, len(dealt)) for share in dealt]
 
     def _parts(self, batch: Batch, rows: Sequence[int], threads: int = 1) -> list[MicroBatch]:
-        budget = -(-self._batch.tokens_per_microbatch // threads)
-        return microbatches(batch, rows, budget, self._layout, self._grid)
+        return microbatches(batch, rows, self._thread_budget(threads), self._layout, self._grid)
+
+    def _thread_budget(self, threads: int) -> int:
+        return -(-self._batch.tokens_per_microbatch // threads)
 
     def _states(self, part: MicroBatch, model: nn.Module) -> States:
         """What `model` makes of the N positions before the tokens that carry loss."""

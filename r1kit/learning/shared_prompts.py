@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import torch
 
+from r1kit.learning import shares
 from r1kit.learning.batch import Batch
 from r1kit.learning.microbatches import MicroBatch, first_fit_decreasing
 from r1kit.models.packing import arrange
 
-_TOGETHER = (
-    1024  # tokens of a group, or _PROMPTS prompts if that is more: what lies between products grows with it
-)
-_PROMPTS = 4
-_PAYS = 0.05  # share of the tokens spared from which on it is worth shares of less equal size
+_TOGETHER, _PROMPTS = 1024, 4  # tokens of a group, or prompts if they are more: a layer takes it as a whole
+_PIECES = 4  # groups of a thread at least, where that leaves groups: so that shares become equal
+_PAYS = 0.05  # share of a thread's tokens spared from which on it is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,12 @@ class Group:
     tokens: int  # to compute: the prompt's once, and all others
 
 
-def groups_of(batch: Batch, rows: Sequence[int], token_budget: int) -> list[Group]:
-    """These sequences of a batch (on the CPU) by their prompts, in groups of at most `token_budget` tokens.
+def dealt_groups(batch: Batch, rows: Sequence[int], token_budget: int, threads: int = 1) -> list[list[Group]]:
+    """These sequences of a batch (on the CPU) by their prompts, for each thread groups of at most
+    `token_budget` tokens.
 
-    Empty where too little would be spared. A sequence longer than the budget makes a group of its own.
+    Empty where the thread with most tokens would have hardly less than its part of all sequences'. A sequence
+    longer than the budget makes a group of its own.
     """
     lengths = batch.lengths_B.tolist()
     starts = batch.loss_mask_BT.int().argmax(1).tolist()  # 0 where nothing carries loss: nothing is shared
@@ -43,15 +44,20 @@ def groups_of(batch: Batch, rows: Sequence[int], token_budget: int) -> list[Grou
     by_prompt: dict[bytes, list[int]] = {}
     for row in rows:
         by_prompt.setdefault(tokens_BT[row, : starts[row]].tobytes(), []).append(row)
+    alone = sum(lengths[row] for row in rows)
     found: list[Group] = []
     for alike in by_prompt.values():
-        found += _cut(sorted(alike, key=lambda row: -lengths[row]), lengths, starts[alike[0]], token_budget)
-    alone = sum(lengths[row] for row in rows)
-    return found if alone - sum(group.tokens for group in found) >= _PAYS * alone > 0 else []
+        prompt = starts[alike[0]]
+        most = min(token_budget, max(_TOGETHER, _PROMPTS * prompt), alone // (_PIECES * threads))
+        found += _cut(sorted(alike, key=lambda row: -lengths[row]), lengths, prompt, most)
+    dealt = shares.deal([group.tokens for group in found], range(len(found)), threads)
+    busiest = max((sum(found[index].tokens for index in share) for share in dealt), default=0)
+    pays = busiest * threads <= (1 - _PAYS) * alone
+    return [[found[index] for index in share] for share in dealt] if pays else []
 
 
-def _cut(rows: Sequence[int], lengths: Sequence[int], prompt: int, token_budget: int) -> list[Group]:
-    most = min(token_budget, max(_TOGETHER, _PROMPTS * prompt))
+def _cut(rows: Sequence[int], lengths: Sequence[int], prompt: int, most: int) -> list[Group]:
+    """Sequences with this prompt in groups of at most `most` tokens to compute."""
     groups: list[Group] = []
     for row in rows:
         own, last = lengths[row] - prompt, groups[-1] if groups else None
