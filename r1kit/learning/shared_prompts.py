@@ -38,6 +38,8 @@ def dealt_groups(batch: Batch, rows: Sequence[int], token_budget: int, threads: 
     Empty where the thread with most tokens would have hardly less than its part of all sequences'. A sequence
     longer than the budget makes a group of its own.
     """
+    if not rows:
+        return []
     lengths = batch.lengths_B.tolist()
     starts = batch.loss_mask_BT.int().argmax(1).tolist()  # 0 where nothing carries loss: nothing is shared
     tokens_BT = batch.tokens_BT.numpy()
