@@ -85,7 +85,7 @@ class Learner:
         self.updates = 0  # updates done, the skipped ones included
         self.skipped = 0  # updates skipped because loss or gradient was not finite
         self.skipped_in_a_row = 0
-        # floating-point operations of all passes so far, through other models too; of prompts for each response
+        # floating-point operations of all passes so far, other models' too; a prompt's for each response
         self.operations = 0
         self._shared_operations = 0  # those of all ranks, as of the last update; later ones are this rank's
         self.optimizer = make_optimizer(model, optimizer)
