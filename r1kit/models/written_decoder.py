@@ -106,6 +106,7 @@ def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor, shared_R: 
     own_R = lengths_R - shared_R
     first_R = own_R.cumsum(0) - lengths_R  # where position 0 would be, if it were the row's own
     theirs_R = torch.where(shared_R == 0, numbers_R, 0).cummax(0).values
+    assert bool((shared_R <= own_R[theirs_R]).all())  # the loops do not check what they read
     return torch.where(positions < shared_R[rows], first_R[theirs_R[rows]], first_R[rows]) + positions
 
 
