@@ -13,6 +13,7 @@ from test_sampler import make_model
 
 from r1kit.learning import learner as learning
 from r1kit.learning.batch import Batch, EncodedDocument, make_batch
+from r1kit.learning.distillation import DistillationLoss
 from r1kit.learning.learner import Learner
 from r1kit.learning.losses import policy_loss
 from r1kit.learning.settings import BatchSettings, ObjectiveSettings, OptimizerSettings
@@ -124,3 +125,21 @@ def test_an_update_is_that_of_the_module_tree(
     assert norm == pytest.approx(its_norm, rel=1e-5)
     assert entropy == pytest.approx(its_entropy, rel=1e-6)
     assert float((moved_by - its_moved).norm() / its_moved.norm()) < 0.02  # AdamW's first step is a sign
+
+
+def test_where_another_model_cannot_share_prompts_none_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, seen = batch_of([(0, 3)] * 30), []
+    grouped = learning.grouped_microbatches
+
+    def counted(*arguments: Any) -> Any:
+        seen.append(arguments)
+        return grouped(*arguments)
+
+    monkeypatch.setattr(learning, "grouped_microbatches", counted)
+    learner = Learner(make_model("llama"), OptimizerSettings(), BatchSettings(), total_updates=9)
+    learner.logprobs(batch)
+    assert seen
+    seen.clear()
+    learner.logprobs(batch, make_model("deepseek_v3"))
+    learner.update(batch, DistillationLoss(make_model("deepseek_v3"), "forward_kl"))
+    assert not seen

@@ -119,7 +119,8 @@ class Learner:
         batch = ranks.whole(batch)
         live = sorted(set(range(len(batch))) - set(idle))
         threads = 1 if isinstance(loss, TeacherLoss | StatesLoss) else self._threads
-        live_parts, idle_parts = self._shares(batch, live, threads), self._shares(batch, idle, threads)
+        teacher = loss.teacher if isinstance(loss, TeacherLoss) else self.model
+        live_parts, idle_parts = (self._shares(batch, some, threads, teacher) for some in (live, idle))
         with self._attention_in_use(self.model):  # around the backward pass too, which may recompute
             sums = shares.backward(
                 self.model,
@@ -156,7 +157,7 @@ class Learner:
         # a teacher may have narrow weights; log-probabilities are float32 all the same
         dtype = torch.promote_types(next(model.parameters()).dtype, torch.float32)
         out_BT = torch.zeros(batch.tokens_BT.shape, dtype=dtype)
-        parts = self._shares(batch, range(len(batch)), self._threads)
+        parts = self._shares(batch, range(len(batch)), self._threads, model)
         with self._attention_in_use(model):
             found = in_threads([partial(self._all_logprobs, share, model) for share in parts])
         for part, logprobs_N in chain.from_iterable(found):
@@ -228,9 +229,14 @@ class Learner:
         with training_attention_in_use(model, packed=packing):
             yield
 
-    def _shares(self, batch: Batch, rows: Sequence[int], threads: int) -> list[list[MicroBatch]]:
-        """Micro-batches of these rows for each thread; all threads' together stay within the budget."""
-        if self._writes_out:
+    def _shares(
+        self, batch: Batch, rows: Sequence[int], threads: int, other: nn.Module
+    ) -> list[list[MicroBatch]]:
+        """Micro-batches of these rows for each thread; all threads' together stay within the budget.
+
+        `other` is a model that computes them too: one that cannot share prompts needs room for all of them.
+        """
+        if self._writes_out and written_decoder(other) is not None:
             budget = self._thread_budget(threads)
             groups = dealt_groups(batch, rows, budget, threads)
             if groups:

@@ -1,7 +1,7 @@
 """A batch's micro-batches shared out among threads, for small models on a CPU.
 
 Each thread sums the gradients of its own share; the shares' sums are added in their order. Which thread
-computes what follows from the sequences' lengths alone, so that an update repeats bit by bit.
+computes what follows from the sequences alone, so that an update repeats bit by bit.
 """
 
 from __future__ import annotations
