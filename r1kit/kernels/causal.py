@@ -4,7 +4,7 @@ Queries are taken block by block, each with the keys up to its own end. Kept is 
 sum of weights, from which the derivative computes the weights anew (FlashAttention, Dao et al. 2022).
 
 A sequence may follow one whose first tokens are its own first tokens too: these are not there again, its
-queries meet their keys where they are (`shared`, of each sequence: how many; 0 of one that begins itself).
+queries meet the other's keys (`shared`, of each sequence: how many; 0 of one that begins itself).
 
 Shapes: R sequences of N tokens together, one after the other, H query heads, K key-value heads, W head width,
 S tokens that come before a sequence's own. P stands for the format of products, float32 or bfloat16 (uint16);

@@ -5,7 +5,8 @@ Shapes: R rows of up to T positions, N tokens of all rows, without padding, P st
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +16,12 @@ from r1kit.models.llama_like import has_small_decoder
 from r1kit.models.written import DecoderShape, LayerWeights, WrittenDecoder
 
 
-class Decode(Protocol):
-    """A decoder's layers and last norm."""
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """The layers and the last norm of a model that `written_decoder` takes."""
+
+    model: Any
+    blocks: Blocks | None
 
     def __call__(
         self,
@@ -36,7 +41,10 @@ class Decode(Protocol):
             shared_R: how many of a row's first tokens are those of the last row before it that shares none;
                 they are computed there alone.
         """
-        ...
+        shared_R = torch.zeros_like(lengths_R) if shared_R is None else shared_R
+        places_P = _unpadded(wanted_P, tokens_RT, lengths_R, shared_R)
+        states_ND = _decode(self.model, tokens_RT, lengths_R, shared_R, dtype, self.blocks or Blocks())
+        return states_ND.index_select(0, places_P)
 
 
 def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
@@ -58,18 +66,7 @@ def written_decoder(model: Any, blocks: Blocks | None = None) -> Decode | None:
     if any(product_address(dtype) is None for dtype in (torch.float32, torch.bfloat16)):
         return None
 
-    def decode(
-        tokens_RT: Tensor,
-        lengths_R: Tensor,
-        wanted_P: Tensor,
-        dtype: torch.dtype,
-        shared_R: Tensor | None = None,
-    ) -> Tensor:
-        shared_R = torch.zeros_like(lengths_R) if shared_R is None else shared_R
-        states_ND = _decode(model, tokens_RT, lengths_R, shared_R, dtype, blocks or Blocks())
-        return states_ND.index_select(0, _unpadded(wanted_P, tokens_RT, lengths_R, shared_R))
-
-    return decode
+    return Decode(model, blocks)
 
 
 def _is_written(layer: Any) -> bool:
@@ -106,7 +103,9 @@ def _unpadded(places_P: Tensor, tokens_RT: Tensor, lengths_R: Tensor, shared_R: 
     own_R = lengths_R - shared_R
     first_R = own_R.cumsum(0) - lengths_R  # where position 0 would be, if it were the row's own
     theirs_R = torch.where(shared_R == 0, numbers_R, 0).cummax(0).values
-    assert bool((shared_R <= own_R[theirs_R]).all())  # the loops do not check what they read
+    # the loops do not check what they read
+    assert not shared_R[:1].any()
+    assert bool((shared_R <= own_R[theirs_R]).all())
     return torch.where(positions < shared_R[rows], first_R[theirs_R[rows]], first_R[rows]) + positions
 
 
